@@ -1,0 +1,1 @@
+"""Datasets and formats, one file each; batching and augmentation."""

@@ -1,0 +1,1 @@
+"""The engine: tensors, the eager tape, the executor and the flat parameter buffers."""
