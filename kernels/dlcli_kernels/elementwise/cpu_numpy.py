@@ -1,0 +1,86 @@
+"""NumPy in place on ranges that fit the cache: its exp and tanh are vectorised, and no temporary is larger than a range.
+
+Activations that have no line here run their row of `activations.py`.
+"""
+
+import numpy as np
+
+from .activations import ACTIVATIONS
+
+
+def _relu(out, x):
+    np.maximum(x, 0, out=out)
+
+
+def _sigmoid(out, x):  # ½ · tanh(x/2) + ½: one vectorised call, no overflow
+    np.multiply(x, 0.5, out=out)
+    np.tanh(out, out=out)
+    np.multiply(out, 0.5, out=out)
+    np.add(out, 0.5, out=out)
+
+
+def _tanh(out, x):
+    np.tanh(x, out=out)
+
+
+def _leaky_relu(out, x):
+    np.multiply(x, 0.01, out=out)
+    np.maximum(x, out, out=out)
+
+
+def _relu_grad(out, y, dout):  # a NaN in y stays: it compares false, and 0 · NaN is NaN
+    np.greater(y, 0, out=out, casting="unsafe")
+    np.multiply(out, dout, out=out)
+
+
+def _sigmoid_grad(out, y, dout):
+    np.subtract(1, y, out=out)
+    np.multiply(out, y, out=out)
+    np.multiply(out, dout, out=out)
+
+
+def _tanh_grad(out, y, dout):
+    np.multiply(y, y, out=out)
+    np.subtract(1, out, out=out)
+    np.multiply(out, dout, out=out)
+
+
+FORWARD = {"relu": _relu, "sigmoid": _sigmoid, "tanh": _tanh, "leaky_relu": _leaky_relu}
+BACKWARD = {"relu": _relu_grad, "sigmoid": _sigmoid_grad, "tanh": _tanh_grad}
+
+
+def act(out, x, *, act):
+    if act in FORWARD:
+        FORWARD[act](out, x)
+    else:
+        out[...] = ACTIVATIONS[act].forward(x)
+
+
+def act_grad(out, saved, dout, *, act):
+    if act in BACKWARD:
+        BACKWARD[act](out, saved, dout)
+    else:
+        out[...] = ACTIVATIONS[act].grad(saved, dout)
+
+
+def epilogue(z, bias, act):
+    """z ← act(z + bias) in place, bias along the last axis: the end of a product or a convolution on a range still in the cache."""
+    if bias is not None:
+        np.add(z, bias, out=z)
+    if act is not None:
+        if act in FORWARD and act != "leaky_relu":
+            FORWARD[act](z, z)
+        else:
+            z[...] = ACTIVATIONS[act].forward(z)
+
+
+def add(out, x, y):
+    np.add(x, y, out=out)
+
+
+def mul(out, x, y):
+    np.multiply(x, y, out=out)
+
+
+def scale(out, x, *, by):
+    np.multiply(x, x.dtype.type(by), out=out)

@@ -1,0 +1,121 @@
+"""A call made ready: the variant that runs, its outputs, and the ranges that the work is cut into.
+
+The ranges depend on the operands alone, never on the number of threads, and partial results are added in the order of the ranges: the same
+bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .registry import Variant
+from .spec import Op, Spec
+
+RANGE_BYTES = 1 << 17  # what one range touches: fits a core's L2 with room to spare
+MOST_RANGES = 16  # enough to balance threads; each costs a few microseconds of call overhead
+MOST_PARTIALS = 8  # each partial result is a whole copy of the output
+
+Runner = Callable[[Callable[[int], None], int], None]
+
+
+def serial(task: Callable[[int], None], count: int) -> None:
+    """Runs the ranges one after the other."""
+    for i in range(count):
+        task(i)
+
+
+class Launch:
+    """One op, one variant, one signature. `run` may be called any number of times, on arrays of that signature."""
+
+    def __init__(
+        self,
+        op: Op,
+        variant: Variant,
+        ins: Sequence[Spec | None],
+        attrs: Mapping[str, Any],
+        *,
+        optional: bool = True,
+        rows: int | None = None,
+    ) -> None:
+        self.op, self.variant, self.attrs = op, variant, dict(attrs)
+        specs = op.infer(*ins, **attrs)
+        self.names = tuple(specs)
+        self.outputs: tuple[Spec | None, ...] = tuple(
+            spec if optional or name not in op.optional else None for name, spec in specs.items()
+        )
+        self.scratch = variant.workspace(ins, attrs)
+        self.kernel = variant.run
+        axes = dict(op.cut_axes(ins, attrs) or {})
+        operands = (*self.outputs, *ins)
+        names = (*self.names, *op.inputs)
+        self.axes = tuple(axes.get(name) if spec else None for name, spec in zip(names, operands, strict=True))
+        self.partial = tuple(name in op.partial for name in self.names)
+        self.ranges = self._cut(operands, ins, rows)
+
+    def _cut(
+        self, operands: Sequence[Spec | None], ins: Sequence[Spec | None], rows: int | None
+    ) -> list[tuple[int, int]]:
+        extents = {s.shape[a] for s, a in zip(operands, self.axes, strict=True) if s is not None and a is not None}
+        if not extents:
+            return [(0, -1)]
+        if len(extents) > 1:
+            raise ValueError(f"{self.op.name}: the operands cut along one axis differ in length: {sorted(extents)}")
+        n = extents.pop()
+        most = MOST_PARTIALS if any(self.partial) else MOST_RANGES
+        if rows is None and self.op.grain is not None:
+            rows = self.op.grain(*ins, **self.attrs)
+        if rows is None:
+            touched = sum(s.nbytes for s, a in zip(operands, self.axes, strict=True) if s and a is not None)
+            rows = max(-(-n // most), RANGE_BYTES * n // max(touched, 1))
+        rows = max(rows, 1)
+        return [(lo, min(lo + rows, n)) for lo in range(0, n, rows)] or [(0, 0)]
+
+    def allocate(self, empty: Callable[[Spec], Any]) -> list[Any]:
+        """The outputs, made by `empty`; None for those not wanted."""
+        return [None if spec is None else empty(spec) for spec in self.outputs]
+
+    def run(self, outs: Sequence[Any], ins: Sequence[Any], runner: Runner = serial) -> None:
+        """Fills `outs` from `ins` (and updates inout operands). CPU arrays."""
+        ins = [a if a is None or name in self.op.inout else _plain(a) for name, a in zip(self.op.inputs, ins, strict=True)]
+        if len(self.ranges) == 1:
+            self._call((*outs, *ins), 0)
+            return
+        sums = [
+            np.empty((len(self.ranges), *out.shape), out.dtype) if is_sum and out is not None else None
+            for out, is_sum in zip(outs, self.partial, strict=True)
+        ]
+
+        def task(i: int) -> None:
+            lo, hi = self.ranges[i]
+            mine = (out if s is None else s[i] for out, s in zip(outs, sums, strict=True))
+            self._call(
+                [
+                    a if axis is None or a is None else a[(slice(None),) * axis + (slice(lo, hi),)]
+                    for a, axis in zip((*mine, *ins), self.axes, strict=True)
+                ],
+                lo,
+            )
+
+        runner(task, len(self.ranges))
+        for out, partials in zip(outs, sums, strict=True):
+            if partials is not None:
+                np.add.reduce(partials, axis=0, out=out)
+
+    def _call(self, arrays: Sequence[Any], start: int) -> None:
+        extra = {"start": start} if self.op.offset else {}
+        if self.scratch is not None:
+            from .cpu import scratch
+
+            extra["scratch"] = scratch(self.scratch)
+        self.kernel(*arrays, **self.attrs, **extra)
+
+
+def _plain(array: Any) -> Any:
+    """The array itself, or a C-contiguous, aligned, native copy: what every variant may rely on."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
+        return array
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")

@@ -1,0 +1,167 @@
+"""What an op promises: shapes, a reference, gradients, tolerances, the cases to verify and the shapes to benchmark. NumPy only.
+
+A family's `op.py` builds one `Op` per operation; a variant file implements any of them as a function of the same name:
+
+    def conv2d(out, x, w, b, *, stride, padding, dilation, groups, act):     # outputs first, then inputs, attributes by keyword
+
+An absent optional operand or output is None. A variant writes into the arrays that it is given; it may rely on them being C-contiguous,
+aligned and of the dtypes that `infer` names, except along an axis that the op's `cut` names (a range of it is a view).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The shape and dtype of an array, without the array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @staticmethod
+    def of(array: Any) -> Spec:
+        return Spec(array.shape, array.dtype)
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for extent in self.shape:
+            n *= extent
+        return n
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def like(self, *shape: int, dtype: Any = None) -> Spec:
+        """A spec of another shape, with this dtype unless one is given."""
+        return Spec(tuple(shape), self.dtype if dtype is None else np.dtype(dtype))
+
+
+@dataclass(frozen=True)
+class Tol:
+    """An element passes if |got - want| <= rtol·|want| + atol·rms(want). `why` is the reason for the figures."""
+
+    rtol: float
+    atol: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Arg:
+    """How the checker makes one operand: its shape, its values, its dtype (None: the precision under test) and memory layout."""
+
+    shape: tuple[int, ...]
+    kind: str = "normal"  # normal | uniform (low … high) | integers (low … high-1) | zeros
+    low: float = 0.0
+    high: float = 1.0
+    dtype: Any = None
+    layout: str = "C"  # C | F (transposed in memory) | strided (every other element) | reversed (negative strides)
+
+
+def normal(*shape: int, layout: str = "C") -> Arg:
+    """Values from N(0, 1)."""
+    return Arg(shape, layout=layout)
+
+
+def uniform(low: float, high: float, *shape: int, dtype: Any = None) -> Arg:
+    """Values from U(low, high)."""
+    return Arg(shape, "uniform", low, high, dtype)
+
+
+def integers(low: int, high: int, *shape: int, dtype: Any = np.int64) -> Arg:
+    """Integers in low … high-1."""
+    return Arg(shape, "integers", low, high, dtype)
+
+
+def zeros(*shape: int, dtype: Any = None) -> Arg:
+    """Zeros: an accumulator or a flag, never the data of a test."""
+    return Arg(shape, "zeros", dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call to verify or benchmark: its operands and attributes. `make(rng, dtype) -> {name: array}` replaces or adds operands that depend on others."""
+
+    args: Mapping[str, Arg | None]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    make: Callable[[np.random.Generator, np.dtype], dict[str, np.ndarray]] | None = None
+    name: str = ""
+
+    def label(self) -> str:
+        """Shapes and attributes in one line."""
+        shapes = " ".join(f"{k}={'×'.join(map(str, a.shape)) or '()'}" for k, a in self.args.items() if a)
+        attrs = " ".join(f"{k}={v}" for k, v in self.attrs.items())
+        return " ".join(filter(None, (self.name, shapes, attrs)))
+
+
+def case(name: str = "", /, make: Any = None, **operands: Any) -> Case:
+    """`case(x=normal(2, 3), act="relu")`: `Arg`s are operands, everything else is an attribute; operands not given are absent (None)."""
+    args = {k: v for k, v in operands.items() if isinstance(v, Arg)}
+    attrs = {k: v for k, v in operands.items() if not isinstance(v, Arg)}
+    return Case(args, attrs, make, name)
+
+
+Cut = Mapping[str, int]
+
+
+@dataclass(eq=False, repr=False)
+class Op:
+    """One operation. `infer`, `reference` and `grad` are described in the fields; names of operands come from `infer`'s signature."""
+
+    name: str
+    infer: Callable[..., dict[str, Spec]]  # (*Spec | None, **attrs) -> the outputs in order
+    reference: Callable[..., Any]  # (*array | None, **attrs) -> the outputs (one or a tuple); inout operands are updated in place
+    grad: Callable[..., dict[str, Any]] | None = None  # (call, ins, outs, douts, needed, **attrs) -> {input: gradient}
+    decompose: Callable[..., Any] | None = None  # (call, *ins, **attrs) -> the required outputs, in plain ops
+    inout: tuple[str, ...] = ()  # inputs that are updated in place
+    optional: tuple[str, ...] = ()  # outputs that only backward needs
+    cut: Cut | Callable[..., Cut | None] | None = None  # operand -> axis along which ranges are independent work
+    partial: tuple[str, ...] = ()  # outputs that are sums over the ranges
+    grain: Callable[..., int] | None = None  # (*Spec | None, **attrs) -> rows per range; None: by bytes
+    offset: bool = False  # the variant and the reference get `start=`, the first index of the range
+    tolerance: Mapping[str, Tol] = field(default_factory=dict)
+    cases: Sequence[Case] = ()
+    bench: Sequence[Case] = ()
+    prefer: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)  # (device, precision) -> variants in order
+    precision_of: str = ""  # the operand whose dtype is the precision; the first one by default
+    inputs: tuple[str, ...] = field(init=False)
+    attrs: tuple[str, ...] = field(init=False)
+    family: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        parameters = inspect.signature(self.infer).parameters.values()
+        self.inputs = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self.attrs = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.precision_of = self.precision_of or self.inputs[0]
+
+    def __repr__(self) -> str:
+        return f"Op({self.name!r})"
+
+    def cut_axes(self, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Cut | None:
+        """The axes to cut for these operands, or None if the call is one piece of work."""
+        return self.cut(*ins, **attrs) if callable(self.cut) else self.cut
+
+    def precision(self, ins: Sequence[Spec | None]) -> str:
+        """The name of the dtype that says which variants and tolerances apply."""
+        spec = ins[self.inputs.index(self.precision_of)]
+        return spec.dtype.name if spec is not None else "float32"
+
+    def namespace(self, values: Sequence[Any], names: Sequence[str] | None = None) -> SimpleNamespace:
+        """Operands by name, for `grad`."""
+        return SimpleNamespace(**dict(zip(names or self.inputs, values, strict=True)))
+
+
+def as_tuple(result: Any) -> tuple[Any, ...]:
+    """What a reference returned as a tuple of outputs."""
+    if result is None:
+        return ()
+    return result if isinstance(result, tuple) else (result,)
