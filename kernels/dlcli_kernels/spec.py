@@ -95,6 +95,7 @@ class Case:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     make: Callable[[np.random.Generator, np.dtype], dict[str, np.ndarray]] | None = None
     name: str = ""
+    smooth: bool = True  # False: at a kink (ties, a corner of relu), where differences are no gradient
 
     def label(self) -> str:
         """Shapes and attributes in one line."""
@@ -103,11 +104,11 @@ class Case:
         return " ".join(filter(None, (self.name, shapes, attrs)))
 
 
-def case(name: str = "", /, make: Any = None, **operands: Any) -> Case:
+def case(name: str = "", /, make: Any = None, smooth: bool = True, **operands: Any) -> Case:
     """`case(x=normal(2, 3), act="relu")`: `Arg`s are operands, everything else is an attribute; operands not given are absent (None)."""
     args = {k: v for k, v in operands.items() if isinstance(v, Arg)}
     attrs = {k: v for k, v in operands.items() if not isinstance(v, Arg)}
-    return Case(args, attrs, make, name)
+    return Case(args, attrs, make, name, smooth)
 
 
 Cut = Mapping[str, int]

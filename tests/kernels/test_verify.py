@@ -25,7 +25,9 @@ def test_a_variant_equals_its_reference_in_every_case(op, variant, precision):
 
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.grad], ids=lambda op: op.name)
 def test_a_gradient_equals_central_differences_of_the_reference(op):
-    for i, case in enumerate(op.cases):
+    smooth = [case for case in op.cases if case.smooth]
+    assert smooth
+    for i, case in enumerate(smooth):
         assert check.gradient_error(op, case, seed=i) < 1e-6, case.label()
 
 

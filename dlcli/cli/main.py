@@ -1,0 +1,194 @@
+"""The `dlcli` command: finds the commands, runs one, and gives its exit code.
+
+Whatever a command raises becomes an exit code and a message of at most three lines. A command is
+a file `dlcli/cli/<command>.py` whose docstring begins with `dlcli <command>: what it does.` and
+which defines `command`. Adding the file is all the registration there is: the list of commands is
+read from those first lines alone, and a command's file is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from dlcli import __version__
+from dlcli.cli import output
+from dlcli.errors import DlcliError, OutOfMemoryError, OutputError, UsageError, did_you_mean
+
+EXIT_CODES = """\
+Exit codes:
+  0 ok · 1 unexpected error · 2 usage or configuration · 3 data · 4 model or
+  checkpoint · 5 device or library not available · 6 out of memory · 7 NaN or
+  infinity · 8 a gate failed (--fail-under) · 9 input/output · 10 network ·
+  11 inconclusive · 130 interrupted (SIGINT) · 141 the reader of the output
+  went away · 143 terminated (SIGTERM)"""
+
+EXAMPLES = """\
+Examples:
+  dlcli train cnn --out runs/first
+  dlcli eval runs/first
+  dlcli models list"""
+
+QUOTES = '"' * 3
+SIGINT, SIGPIPE = 130, 141  # 128 + the signal's number, as a shell says it
+
+
+@cache
+def commands() -> dict[str, str]:
+    """Every command by name with its one line of help, from the files beside this one."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        with open(path, encoding="utf-8") as file:
+            first = file.readline()
+        name, colon, short = first.removeprefix(f"{QUOTES}dlcli ").partition(": ")
+        if colon and name == path.stem:
+            found[name] = short.strip().removesuffix(QUOTES).rstrip(".")
+    return found
+
+
+class Commands(click.Group):
+    """The lazy group: `--help` imports no command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(commands())
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return import_module(f"dlcli.cli.{name}").command if name in commands() else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in commands() and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], commands())
+            raise UsageError(
+                f"there is no command '{args[0]}'", why=hint, hint="see 'dlcli --help'"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(commands().items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\n{EXIT_CODES}\n\n{EXAMPLES}\n")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dlcli", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Deep learning from the shell, on kernels that can be read, verified and benchmarked.
+
+    Results go to standard output, progress and messages to standard error; --json puts exactly
+    one JSON document on standard output.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `dlcli` with `arguments`, by default the process's, and returns the exit code."""
+    output.reset()
+    try:
+        _guard_streams()
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        return SIGINT  # a second Ctrl-C while the first one was being answered
+    except OSError as error:  # even the message could not be written
+        _silence()
+        return SIGPIPE if error.errno == errno.EPIPE else OutputError.exit_code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        with cli.make_context("dlcli", arguments) as context:
+            code = cli.invoke(context)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:  # --help, --version
+        sys.stdout.flush()
+        return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_code
+    except click.ClickException as error:
+        return _report(_from_click(error))
+    except DlcliError as error:
+        return _report(error)
+    except (KeyboardInterrupt, click.Abort):
+        output.error(["interrupted"])
+        return SIGINT
+    except MemoryError:
+        hint = "use a smaller --batch-size, or free some memory"
+        return _report(OutOfMemoryError("out of memory", hint=hint))
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            _silence()
+            return SIGPIPE
+        return _report(_from_os(error))
+    except Exception as error:  # the last resort: a bug of ours is a short message too
+        return _report(error)
+
+
+def _report(error: BaseException) -> int:
+    """Says what went wrong (with -vv also where) and returns the exit code."""
+    if output.settings.verbose >= 2:
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    if isinstance(error, DlcliError):
+        output.error(error.lines()[:3])
+        return error.exit_code
+    why = f"{type(error).__name__}: {error}"
+    output.error(["something unexpected happened", why, "run it again with -vv to see where"])
+    return 1
+
+
+def _from_click(error: click.ClickException) -> UsageError:
+    """click's complaint in our form, with a suggestion where a name was mistyped."""
+    context = getattr(error, "ctx", None)
+    hint = f"see '{context.command_path} --help'" if context else ""
+    if isinstance(error, click.NoSuchOption) and context:
+        known = [name for p in context.command.get_params(context) for name in p.opts]
+        guess = did_you_mean(error.option_name, known)
+        why = guess if guess.startswith("did") else ""
+        return UsageError(f"there is no option '{error.option_name}'", why=why, hint=hint)
+    what = error.format_message().strip().rstrip(".").replace("\n", " ")
+    return UsageError(what[:1].lower() + what[1:], hint=hint)
+
+
+def _from_os(error: OSError) -> OutputError:
+    """A failed read or write that no command has explained: a full disk, a missing permission."""
+    reason = error.strerror or str(error) or type(error).__name__
+    where = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return OutputError(f"{where}{reason}", hint="free some space and run it again" if full else "")
+
+
+def _guard_streams() -> None:
+    """Lets no printing fail for its letters, and gives closed streams a place to write to."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence() -> None:
+    """Sends what is left in the buffers to nowhere: Python would complain about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nowhere, stream.fileno())
+        except (OSError, ValueError):  # not a file, or closed
+            continue
+    os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

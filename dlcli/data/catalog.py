@@ -1,0 +1,167 @@
+"""Finds datasets by name or path.
+
+A named dataset is a module of this package that has a `DESCRIPTION`; its name is the file's with
+`_` as `-`. Adding the file is all there is to adding a dataset. Such a module has
+
+    DESCRIPTION, CLASSES, SHAPE, RECIPE     what it is, and defaults for training on it
+    COUNTS                                  samples per published part
+    FOLDERS                                 where its files lie below a data folder; () if embedded
+    FILES, HOMEPAGE                         what to get, and from where
+    missing(folder) -> list[str]            the files that a folder lacks
+    load_parts(folder) -> dict[str, Part]   the parts: "train", "test", perhaps "val"
+
+Named datasets are looked for in the folder that the user gives, then in $DLCLI_DATA, then in the
+user's cache; the first place that has all files is taken.
+"""
+
+import importlib
+import os
+import pkgutil
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import dlcli.data
+from dlcli.data.dataset import Dataset, DatasetInfo, Part, Subset, fingerprint
+from dlcli.data.split import VAL_ONE_IN, stratified
+from dlcli.errors import DataError, UsageError, did_you_mean
+
+ENVIRONMENT = "DLCLI_DATA"
+
+
+@cache
+def _modules() -> dict[str, ModuleType]:
+    """The dataset modules by name."""
+    found = {}
+    for entry in pkgutil.iter_modules(dlcli.data.__path__):
+        if not entry.name.startswith("_"):
+            module = importlib.import_module(f"dlcli.data.{entry.name}")
+            if hasattr(module, "DESCRIPTION"):
+                found[entry.name.replace("_", "-")] = module
+    return dict(sorted(found.items()))
+
+
+def names() -> list[str]:
+    """The names of all datasets, sorted."""
+    return list(_modules())
+
+
+def describe(name: str, *, data_dir: Path | None = None) -> DatasetInfo:
+    """What is known of a dataset without loading it. UsageError: there is none of that name."""
+    module = _module(name)
+    folder = _locate(module, data_dir)
+    absent = bool(module.FOLDERS) and folder is None
+    return DatasetInfo(
+        name=name,
+        description=module.DESCRIPTION,
+        shape=module.SHAPE,
+        classes=list(module.CLASSES),
+        counts=dict(module.COUNTS),
+        recipe=dict(module.RECIPE),
+        embedded=not module.FOLDERS,
+        folder=folder,
+        how_to_get=_how_to_get(module, data_dir) if absent else "",
+        files=tuple(module.FILES),
+    )
+
+
+def load(
+    source: str,
+    *,
+    data_dir: Path | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
+    grayscale: bool = False,
+) -> Dataset:
+    """The dataset of that name, or the folder of images at that path.
+
+    data_dir: where named datasets are looked for first. seed: of the parts that are cut from
+    others (a missing validation part is a stratified tenth of the training part); it is no
+    training seed. image_size, grayscale: see folder.py; they apply to folders alone.
+
+    UsageError: an unknown name, or an option that does not apply. DataError: files that are
+    missing or damaged.
+    """
+    if source not in _modules():
+        return _load_path(source, seed, image_size, grayscale)
+    if image_size is not None or grayscale:
+        why = f"{source} always has the shape {'×'.join(map(str, _module(source).SHAPE))}"
+        raise UsageError("an image size or greyscale can only be chosen for a folder", why=why)
+    module = _module(source)
+    folder = _locate(module, data_dir)
+    if module.FOLDERS and folder is None:
+        raise _not_found(source, module, data_dir)
+    parts: dict[str, Part] = dict(module.load_parts(folder))
+    if "val" not in parts:
+        kept, taken = stratified(parts["train"].labels, VAL_ONE_IN, seed=seed)
+        train = parts["train"]
+        parts |= {"train": Subset(train, kept), "val": Subset(train, taken)}
+    return Dataset(
+        name=source,
+        classes=list(module.CLASSES),
+        shape=module.SHAPE,
+        splits={part: parts[part] for part in ("train", "val", "test")},
+        recipe=dict(module.RECIPE),
+        fingerprint=fingerprint(module.CLASSES, module.SHAPE, parts),
+        source=source,
+    )
+
+
+def _module(name: str) -> ModuleType:
+    known = _modules()
+    if name not in known:
+        raise UsageError(f"there is no dataset '{name}'", hint=did_you_mean(name.lower(), known))
+    return known[name]
+
+
+def _load_path(source: str, seed: int, image_size: int | None, grayscale: bool) -> Dataset:
+    path = Path(os.path.expanduser(source))
+    if not source or not os.path.lexists(path):
+        if any(mark in source for mark in ("/", "\\", ".", "~")):
+            raise DataError(f"{source}: there is no such folder")
+        _module(source)
+    if not os.path.isdir(path):
+        why = "a dataset is a name or a folder of images with a folder per class"
+        raise DataError(f"{source}: is not a folder", why=why)
+    from dlcli.data import folder
+
+    return folder.load(path, seed=seed, image_size=image_size, grayscale=grayscale)
+
+
+def _roots(data_dir: Path | None) -> list[Path]:
+    """The data folders to look in, in order."""
+    from platformdirs import user_cache_path
+
+    roots = [Path(os.path.expanduser(data_dir))] if data_dir is not None else []
+    if given := os.environ.get(ENVIRONMENT):
+        roots.append(Path(os.path.expanduser(given)))
+    return [*roots, user_cache_path("dlcli") / "data"]
+
+
+def _locate(module: ModuleType, data_dir: Path | None) -> Path | None:
+    """The first folder that has all files of a dataset."""
+    if not module.FOLDERS:
+        return None
+    for root in _roots(data_dir):
+        for below in module.FOLDERS:
+            if os.path.isdir(root / below) and not module.missing(root / below):
+                return root / below
+    return None
+
+
+def _not_found(name: str, module: ModuleType, data_dir: Path | None) -> DataError:
+    places = [root / below for root in _roots(data_dir) for below in module.FOLDERS]
+    hint = _how_to_get(module, data_dir)
+    for place in places:
+        if os.path.isdir(place):
+            absent = module.missing(place)
+            return DataError(f"{name}: {place} lacks {', '.join(absent)}", hint=hint)
+    looked = [str(root / module.FOLDERS[0]) for root in _roots(data_dir)]
+    return DataError(
+        f"{name}: its files are not here", why=f"not in {', '.join(looked)}", hint=hint
+    )
+
+
+def _how_to_get(module: ModuleType, data_dir: Path | None) -> str:
+    target = _roots(data_dir)[0] / module.FOLDERS[0]
+    return f"put {', '.join(module.FILES)} from {module.HOMEPAGE} into {target}"

@@ -1,0 +1,121 @@
+"""Batches of a part, normalised, prepared by threads ahead of the step that consumes them.
+
+The order of an epoch is a function of (seed, epoch) alone, and a batch of its number in it: the
+number of threads changes nothing, and an epoch can be taken up again at any batch. NumPy and
+Pillow release the interpreter's lock, so threads suffice. At most `prefetch` batches (or one per
+worker) are ready or in the making; the threads live as long as the iterator.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from dlcli_kernels.philox import Generator
+
+from dlcli.data.dataset import Split
+from dlcli.errors import UsageError
+
+THREAD_NAME = "dlcli-loader"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x: (B, H, W, C) float32. y: (B,) int64. indices: (B,) int64, positions in the split."""
+
+    x: np.ndarray
+    y: np.ndarray
+    indices: np.ndarray
+
+
+class Loader:
+    """Iterates over a split in batches.
+
+    split: the samples. normalize: (B, H, W, C) uint8 to float32, e.g. a `Normalize`.
+    batch_size: samples per batch; the last batch of an epoch is shorter unless `drop_last`, which
+    leaves `dropped` samples out of each epoch (others each time when shuffling).
+    seed, shuffle: the order is Philox's permutation for (seed, epoch), or as in the split.
+    prefetch: batches made ahead of the consumer. workers: threads that make them; with 0 of
+    either, batches are made in the consumer's thread.
+
+    UsageError: a batch size below 1, or `drop_last` would leave no batch at all.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        normalize: Callable[[np.ndarray], np.ndarray],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        prefetch: int = 2,
+        workers: int = 1,
+    ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"the batch size is {batch_size}", why="it must be 1 or more")
+        if prefetch < 0 or workers < 0:
+            raise UsageError(f"prefetch {prefetch} and workers {workers} must be 0 or more")
+        if drop_last and 0 < len(split) < batch_size:
+            raise UsageError(
+                f"a batch of {batch_size} is more than the {len(split)} samples there are",
+                why="short batches are left out, so that nothing would remain",
+                hint=f"use a batch size of {len(split)} or less",
+            )
+        self.split, self.normalize, self.batch_size = split, normalize, batch_size
+        self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
+        self.prefetch, self.workers = prefetch, workers
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        n = len(self.split)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    @property
+    def dropped(self) -> int:
+        """Samples that `drop_last` leaves out of each epoch; 0 without it."""
+        return len(self.split) % self.batch_size if self.drop_last else 0
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The positions in the split in the order of `epoch`: (n,) int64."""
+        if self.shuffle:
+            return Generator(self.seed, "shuffle", epoch).permutation(len(self.split))
+        return np.arange(len(self.split), dtype=np.int64)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `start` on, bit for bit those of the whole epoch.
+
+        An error while a batch is made is raised when that batch is due. Closing or dropping the
+        iterator ends its threads. ValueError: `start` is not in 0 … len(self).
+        """
+        if not 0 <= start <= len(self):
+            raise ValueError(f"batch {start} of an epoch of {len(self)}")
+        return self._batches(self.order(epoch), start)
+
+    def _batches(self, order: np.ndarray, start: int) -> Iterator[Batch]:
+        upcoming = iter(range(start, len(self)))
+        if not (self.prefetch and self.workers):
+            for number in upcoming:
+                yield self._batch(order, number)
+            return
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix=THREAD_NAME)
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for number in islice(upcoming, max(self.prefetch, self.workers)):
+                waiting.append(pool.submit(self._batch, order, number))
+            while waiting:
+                batch = waiting.popleft().result()
+                for number in islice(upcoming, 1):
+                    waiting.append(pool.submit(self._batch, order, number))
+                yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batch(self, order: np.ndarray, number: int) -> Batch:
+        indices = order[number * self.batch_size : (number + 1) * self.batch_size].copy()
+        return Batch(
+            self.normalize(self.split.images(indices)), self.split.labels[indices], indices
+        )

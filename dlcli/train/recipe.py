@@ -1,0 +1,201 @@
+"""How a model is trained: every number of it in one frozen, validated `Recipe`.
+
+It is a part of config.toml. A value out of its range is a UsageError that names the key and the
+range; an unknown key is one with a suggestion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlcli.errors import UsageError, did_you_mean
+
+DEFAULT_LR = {
+    "sgd": 0.1,
+    "momentum": 0.05,
+    "nesterov": 0.05,
+    "rmsprop": 1e-3,
+    "adam": 1e-3,
+    "adamw": 1e-3,
+}
+OTHER_LR = 1e-3  # of an optimiser that is not in the table
+CHANGEABLE = frozenset(  # what a resumed run may change; anything else would be another run
+    {"epochs", "max_steps", "max_time", "patience", "until", "checkpoint_every"}
+)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Numbers from `low` to `high`; `open_low` and `open_high` leave the end itself out."""
+
+    kind: type
+    low: float = 0
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    optional: bool = False
+
+    def __str__(self) -> str:
+        word = "a whole number" if self.kind is int else "a number"
+        above = f"above {self.low:g}" if self.open_low else f"{self.low:g} or more"
+        if self.high == math.inf:
+            return f"{word}, {above}"
+        return f"{word}, {above}, {'below' if self.open_high else 'at most'} {self.high:g}"
+
+    def holds(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) or not isinstance(value, int | self.kind):
+            return False
+        low = value > self.low if self.open_low else value >= self.low
+        high = value < self.high if self.open_high or self.high == math.inf else value <= self.high
+        return low and high  # NaN and infinity fail
+
+
+RANGES = {
+    "epochs": _Range(int, 1),
+    "batch_size": _Range(int, 1),
+    "accumulate": _Range(int, 1),
+    "max_steps": _Range(int, 1, optional=True),
+    "max_time": _Range(float, 0, open_low=True, optional=True),
+    "lr": _Range(float, 0, optional=True),
+    "warmup": _Range(int, 0),
+    "weight_decay": _Range(float, 0),
+    "l1": _Range(float, 0),
+    "momentum": _Range(float, 0, 1, open_high=True, optional=True),
+    "clip_norm": _Range(float, 0, open_low=True, optional=True),
+    "clip_value": _Range(float, 0, open_low=True, optional=True),
+    "label_smoothing": _Range(float, 0, 1, open_high=True),
+    "patience": _Range(int, 1, optional=True),
+    "checkpoint_every": _Range(int, 1, optional=True),
+    "seed": _Range(int, 0, 2**63 - 1),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    epochs: passes over the training part. batch_size: images per batch. accumulate: batches
+    whose gradients are averaged into one step. max_steps, max_time (seconds, over all parts of a
+    resumed run): stop there. optimizer, schedule: a name of `dlcli.optim`, `dlcli.schedule`.
+    lr: None takes the optimiser's entry in DEFAULT_LR. warmup: steps of linear warm-up.
+    weight_decay, l1, momentum (None: the optimiser's own), clip_norm, clip_value: see
+    `dlcli.optim`. label_smoothing: what the model's loss is built with. patience: stop after so
+    many epochs without a better `monitor`. until: stop at the end of the first epoch in which any
+    of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
+    monitor: the figure that chooses the best checkpoint; a "loss" is better when lower, anything
+    else when higher. Figures are "loss" and "accuracy" (means over the epoch's training
+    batches), "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last
+    checkpoint, besides those at each epoch's end. seed: of shuffling and initialisation.
+
+    UsageError: a value out of its range.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    accumulate: int = 1
+    max_steps: int | None = None
+    max_time: float | None = None
+    optimizer: str = "adam"
+    lr: float | None = None
+    schedule: str = "cosine"
+    warmup: int = 0
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    momentum: float | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    until: Mapping[str, float] = field(default_factory=dict)
+    monitor: str = "val_accuracy"
+    checkpoint_every: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key, allowed in RANGES.items():
+            value = getattr(self, key)
+            if not allowed.holds(value):
+                raise UsageError(f"{key} = {value!r} is not possible", why=f"it must be {allowed}")
+            if allowed.kind is float and value is not None:
+                object.__setattr__(self, key, float(value))
+        for key in ("optimizer", "schedule", "monitor"):
+            if not isinstance(getattr(self, key), str) or not getattr(self, key):
+                raise UsageError(f"{key} = {getattr(self, key)!r} is not possible", why="a name")
+        if not isinstance(self.until, Mapping):
+            raise UsageError(
+                f"until = {self.until!r} is not possible",
+                why="it must be figures with thresholds, such as loss=0.05",
+            )
+        for key, value in self.until.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not isinstance(key, str) or not number or not math.isfinite(value):
+                raise UsageError(
+                    f"until: {key!r} = {value!r} is not possible",
+                    why="it must be a figure with a finite threshold, such as loss=0.05",
+                )
+        object.__setattr__(self, "until", {k: float(v) for k, v in self.until.items()})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Built from the keys of a configuration; those left out keep their defaults.
+
+        UsageError: an unknown key, with a suggestion, or a value out of its range.
+        """
+        known = keys()
+        for key in values:
+            if key not in known:
+                raise UsageError(f"unknown key {key!r}", hint=did_you_mean(str(key), known))
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.toml. TOML has no null: what is None is left out."""
+        values = {key: getattr(self, key) for key in keys()}
+        values["until"] = dict(self.until)
+        return {k: v for k, v in values.items() if v is not None and v != {}}
+
+    def with_(self, **changes: Any) -> Recipe:
+        """A copy with some values changed, validated again."""
+        return dataclasses.replace(self, **changes)
+
+    def resolved_lr(self) -> float:
+        """`lr`, or the optimiser's default."""
+        return DEFAULT_LR.get(self.optimizer, OTHER_LR) if self.lr is None else self.lr
+
+    def resume_as(self, changes: Mapping[str, Any]) -> Recipe:
+        """This recipe of a run that is resumed, with what the user gave this time.
+
+        UsageError: a key that is not in CHANGEABLE has another value than the run has.
+        """
+        asked = Recipe.from_dict({**self.to_dict(), **changes})
+        for key in changes:
+            if key not in CHANGEABLE and getattr(asked, key) != getattr(self, key):
+                raise UsageError(
+                    f"{key} = {getattr(asked, key)!r} conflicts with the run's"
+                    f" {getattr(self, key)!r}",
+                    why=f"a resumed run may change only {', '.join(sorted(CHANGEABLE))}",
+                    hint="start a new run, or leave the option out",
+                )
+        return asked
+
+
+def keys() -> list[str]:
+    """The names of a recipe's values, in order."""
+    return [f.name for f in dataclasses.fields(Recipe)]
+
+
+def lower_is_better(figure: str) -> bool:
+    """Whether a figure improves downwards: losses and errors do."""
+    return figure.endswith(("loss", "error"))
+
+
+def reached(figure: str, value: float | None, threshold: float) -> bool:
+    """Whether `value` has come to the threshold from its worse side; NaN and None have not."""
+    if value is None:
+        return False
+    return value <= threshold if lower_is_better(figure) else value >= threshold

@@ -1,0 +1,188 @@
+"""One fused pass per step: each element of p, g and the states is read once and written once.
+
+NumPy makes a temporary per operation, ten passes for Adam; here large buffers cost what their memory traffic costs. The penalties are
+applied without a branch (a factor of 0 or 1 where they are off), so that one vectorised loop serves every setting; absent states are None,
+for which Numba compiles a loop of its own.
+"""
+
+import numpy as np
+
+from ..cpu import kernel
+
+
+@kernel
+def _penalised(g, p, l2, l1):
+    """g + l2·p + l1·sign(p), as selections: 0 · ∞ would be a NaN."""
+    if l2 != 0:
+        g += l2 * p
+    if l1 != 0:
+        g += l1 if p > 0 else (-l1 if p < 0 else l1 * p)  # the last: 0, or the NaN that p is
+    return g
+
+
+@kernel
+def _factors(real, lr, weight_decay, l1, decoupled):
+    """What p shrinks by, the L2 and the L1 coefficient, in the precision of p."""
+    if decoupled:
+        return real(1 - lr * weight_decay), real(0), real(l1)
+    return real(1), real(weight_decay), real(l1)
+
+
+@kernel
+def _sgd(p, g, lr, halt, weight_decay, l1, decoupled):
+    if halt[0] != 0:
+        return
+    real = p.dtype.type
+    shrink, l2, l1 = _factors(real, lr[0], weight_decay, l1, decoupled)
+    rate = real(lr[0])
+    for i in range(p.size):
+        w = p[i] * shrink
+        p[i] = w - rate * _penalised(g[i], w, l2, l1)
+
+
+def sgd_step(p, g, lr, halt, *, weight_decay=0.0, l1=0.0, decoupled=False):
+    _sgd(p, g, lr, halt, float(weight_decay), float(l1), bool(decoupled))
+
+
+@kernel
+def _momentum(
+    p, g, m, lr, step, halt, momentum, dampening, nesterov, weight_decay, l1, decoupled
+):  # fmt: skip
+    if halt[0] != 0:
+        return
+    real = p.dtype.type
+    shrink, l2, l1 = _factors(real, lr[0], weight_decay, l1, decoupled)
+    first = step[0] == 1
+    keep, take = real(0 if first else momentum), real(1 if first else 1 - dampening)
+    rate, momentum = real(lr[0]), real(momentum)
+    for i in range(p.size):
+        w = p[i] * shrink
+        d = _penalised(g[i], w, l2, l1)
+        m[i] = keep * m[i] + take * d
+        p[i] = w - rate * (d + momentum * m[i] if nesterov else m[i])
+
+
+def momentum_step(
+    p, g, m, lr, step, halt,
+    *, momentum, dampening=0.0, nesterov=False, weight_decay=0.0, l1=0.0, decoupled=False,
+):  # fmt: skip
+    _momentum(
+        p, g, m, lr, step, halt,
+        float(momentum), float(dampening), bool(nesterov),
+        float(weight_decay), float(l1), bool(decoupled),
+    )  # fmt: skip
+
+
+@kernel
+def _rmsprop(
+    p, g, v, m, avg, lr, halt, alpha, eps, momentum, weight_decay, l1, decoupled
+):  # fmt: skip
+    if halt[0] != 0:
+        return
+    real = p.dtype.type
+    shrink, l2, l1 = _factors(real, lr[0], weight_decay, l1, decoupled)
+    rate, keep, take = real(lr[0]), real(alpha), real(1 - alpha)
+    eps, momentum = real(eps), real(momentum)
+    for i in range(p.size):
+        w = p[i] * shrink
+        d = _penalised(g[i], w, l2, l1)
+        v[i] = keep * v[i] + take * d * d
+        spread = v[i]
+        if avg is not None:
+            avg[i] = keep * avg[i] + take * d
+            spread -= avg[i] * avg[i]
+        d /= np.sqrt(spread) + eps
+        if m is not None:
+            m[i] = momentum * m[i] + d
+            d = m[i]
+        p[i] = w - rate * d
+
+
+def rmsprop_step(
+    p, g, v, m, avg, lr, halt,
+    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0, l1=0.0, decoupled=False,
+):  # fmt: skip
+    _rmsprop(
+        p, g, v, m, avg, lr, halt,
+        float(alpha), float(eps), float(momentum), float(weight_decay), float(l1), bool(decoupled),
+    )  # fmt: skip
+
+
+@kernel
+def _adam(p, g, m, v, lr, step, halt, beta1, beta2, eps, weight_decay, l1, decoupled):
+    if halt[0] != 0:
+        return
+    real = p.dtype.type
+    shrink, l2, l1 = _factors(real, lr[0], weight_decay, l1, decoupled)
+    rate = real(lr[0] / (1 - beta1 ** step[0]))
+    unbias = real(1 / np.sqrt(1 - beta2 ** step[0]))
+    keep1, take1, keep2, take2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    eps = real(eps)
+    for i in range(p.size):
+        w = p[i] * shrink
+        d = _penalised(g[i], w, l2, l1)
+        m[i] = keep1 * m[i] + take1 * d
+        v[i] = keep2 * v[i] + take2 * d * d
+        p[i] = w - rate * m[i] / (np.sqrt(v[i]) * unbias + eps)
+
+
+def adam_step(
+    p, g, m, v, lr, step, halt,
+    *, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, l1=0.0, decoupled=False,
+):  # fmt: skip
+    _adam(
+        p, g, m, v, lr, step, halt,
+        float(beta1), float(beta2), float(eps), float(weight_decay), float(l1), bool(decoupled),
+    )  # fmt: skip
+
+
+@kernel
+def _sum_of_squares(out, g):
+    total = 0.0
+    for i in range(g.size):
+        x = np.float64(g[i])
+        total += x * x
+    out[0] = total
+
+
+def sum_of_squares(out, g):
+    _sum_of_squares(out, g)
+
+
+@kernel
+def _check_finite(x, halt):
+    for i in range(x.size):
+        if not np.isfinite(x[i]):
+            halt[0] = 1
+
+
+def check_finite(x, halt):
+    _check_finite(x.reshape(-1), halt)
+
+
+@kernel
+def _clip_by_norm(g, sum_of_squares, halt, max_norm):
+    if halt[0] != 0:
+        return
+    share = max_norm / (np.sqrt(sum_of_squares[0]) + 1e-6)
+    if share >= 1:  # false for a NaN, which spreads as in PyTorch
+        return
+    by = g.dtype.type(share)
+    for i in range(g.size):
+        g[i] *= by
+
+
+def clip_by_norm(g, sum_of_squares, halt, *, max_norm):
+    _clip_by_norm(g, sum_of_squares, halt, float(max_norm))
+
+
+@kernel
+def _clip_by_value(g, limit):
+    limit = g.dtype.type(limit)
+    for i in range(g.size):
+        x = g[i]
+        g[i] = limit if x > limit else (-limit if x < -limit else x)
+
+
+def clip_by_value(g, *, limit):
+    _clip_by_value(g, float(limit))
