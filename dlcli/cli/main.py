@@ -2,7 +2,7 @@
 
 Whatever a command raises becomes an exit code and a message of at most three lines. A command is
 a file `dlcli/cli/<command>.py` whose docstring begins with `dlcli <command>: what it does.` and
-which defines `command`. Adding the file is all the registration there is: the list of commands is
+which defines `main`. Adding the file is all the registration there is: the list of commands is
 read from those first lines alone, and a command's file is imported when it is called.
 """
 
@@ -60,7 +60,7 @@ class Commands(click.Group):
         return list(commands())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return import_module(f"dlcli.cli.{name}").command if name in commands() else None
+        return import_module(f"dlcli.cli.{name}").main if name in commands() else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -4,7 +4,7 @@
     @click.argument("run")
     @output_options
     @device_options
-    def command_(run, device, threads): ...
+    def main(run, device, threads): ...
 
 Types reject a value when the line is parsed, before anything is imported or read.
 """

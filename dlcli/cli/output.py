@@ -206,6 +206,11 @@ class Bar:
         if self.progress is not None:
             self.progress.stop()
 
+    @property
+    def visible(self) -> bool:
+        """Whether anything is drawn."""
+        return self.progress is not None
+
     def relabel(self, label: str) -> None:
         """Another text before the bar."""
         if self.progress is not None:

@@ -17,6 +17,7 @@ user's cache; the first place that has all files is taken.
 import importlib
 import os
 import pkgutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -125,7 +126,8 @@ def _load_path(source: str, seed: int, image_size: int | None, grayscale: bool) 
         raise DataError(f"{source}: is not a folder", why=why)
     from dlcli.data import folder
 
-    return folder.load(path, seed=seed, image_size=image_size, grayscale=grayscale)
+    dataset = folder.load(path, seed=seed, image_size=image_size, grayscale=grayscale)
+    return replace(dataset, source=source)
 
 
 def _roots(data_dir: Path | None) -> list[Path]:

@@ -63,7 +63,7 @@ def read(part: str, paths: list[Path]) -> ArraySplit:
     DataError: a file does not hold a whole number of records, a label is 10 or more, or there
     are more than a million records in all.
     """
-    counts = []
+    counts: list[int] = []
     for path in paths:
         size = size_of(path, (MAX_RECORDS - sum(counts)) * RECORD)
         if size % RECORD:

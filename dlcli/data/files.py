@@ -8,8 +8,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from dlcli.errors import DataError
 
@@ -44,7 +44,7 @@ def size_of(path: Path, most: int) -> int:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
+def reading(path: Path) -> Iterator[BufferedReader]:
     """The file opened for reading bytes; an OSError while opening or reading is a DataError."""
     try:
         with open(path, "rb") as file:

@@ -4,9 +4,10 @@ If FOLDER/train holds the class folders, it is the training part, and FOLDER/val
 are those parts where they exist. A part that does not exist is a stratified, seeded tenth of the
 images: at least one of each class, and each class keeps at least one for training.
 
-An image lies directly in its class's folder. Hidden files and files with other endings than an
-image's are no samples; a folder within a class or an image that is a dangling link is an error,
-because ignoring it would lose samples in silence. Decoding and its limits: see image.py.
+An image lies directly in its class's folder. Hidden files, files with other endings than an
+image's and files beside the class folders have no class and are no samples; a folder within a
+class or an image that is a dangling link is an error, because ignoring it would lose samples in
+silence. Decoding and its limits: see image.py.
 """
 
 import os
@@ -111,7 +112,10 @@ def _flatten(
 ) -> tuple[list[str], list[int], np.ndarray, dict[str, np.ndarray]]:
     """Paths below the root, sizes and labels of all images, and the rows of each part."""
     label_of = {name: label for label, name in enumerate(classes)}
-    paths, sizes, labels, rows = [], [], [], {}
+    paths: list[str] = []
+    sizes: list[int] = []
+    labels: list[int] = []
+    rows: dict[str, np.ndarray] = {}
     for part, listing in listings.items():
         first = len(paths)
         for name, files in listing:

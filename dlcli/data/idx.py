@@ -12,8 +12,8 @@ import gzip
 import math
 import os
 import zlib
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -71,7 +71,11 @@ def read(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _items(
-    stream: BinaryIO, path: Path, item_shape: tuple[int, ...], bound: int, exact: bool
+    stream: BufferedReader | gzip.GzipFile,
+    path: Path,
+    item_shape: tuple[int, ...],
+    bound: int,
+    exact: bool,
 ) -> np.ndarray:
     """Reads header and items. `bound`: the bytes that the stream has, or may have at most."""
     ndim = 1 + len(item_shape)
@@ -99,9 +103,9 @@ def _items(
         why = f"{promise}, the file {'holds' if exact else 'can hold at most'} {max(left, 0):,}"
         raise DataError(f"{path}: {what}", why=why, hint=AGAIN)
     items, filled = np.empty(total, dtype=np.uint8), 0
-    view = memoryview(items)
+    view = items.data
     while filled < total:
-        count = stream.readinto(view[filled : filled + CHUNK])  # type: ignore[attr-defined]
+        count = stream.readinto(view[filled : filled + CHUNK])
         if not count:
             why = f"{promise}, the file holds {filled:,}"
             raise DataError(f"{path}: is truncated", why=why, hint=AGAIN)

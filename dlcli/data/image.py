@@ -76,6 +76,8 @@ def probe(path: Path) -> tuple[int, int]:
     """(height, width) in pixels as a viewer shows it, from the header alone. DataError as above."""
 
     def sides(image: "Image") -> tuple[int, int]:
+        if image.format == "TIFF":
+            return image.size[::-1]  # Pillow turns this format by itself
         # Pillow would decode a whole PNG to look for EXIF data behind its pixels
         looks = image.format != "PNG" or "exif" in image.info
         turned = looks and image.getexif().get(ORIENTATION) in SIDEWAYS
@@ -132,11 +134,12 @@ def _refuse_bombs() -> None:
 def _decode(image: "Image", height: int, width: int, channels: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
+    image.load()
     ImageOps.exif_transpose(image, in_place=True)
     image = _flat(image).convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
-        box = _centre(image.width, image.height, width, height)
-        image = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+        image = image.crop(_centre(image.width, image.height, width, height))
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image, dtype=np.uint8).reshape(height, width, channels)
 
 
@@ -158,8 +161,10 @@ def _flat(image: "Image") -> "Image":
     return image if image.mode == "L" else image.convert("RGB")
 
 
-def _centre(width: int, height: int, to_width: int, to_height: int) -> tuple[float, ...]:
+def _centre(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int, int, int]:
     """The largest centred box of the aspect to_width : to_height: left, top, right, bottom."""
     scale = min(width / to_width, height / to_height)
-    left, top = (width - to_width * scale) / 2, (height - to_height * scale) / 2
-    return max(left, 0.0), max(top, 0.0), min(width - left, width), min(height - top, height)
+    across = min(width, max(1, round(to_width * scale)))
+    down = min(height, max(1, round(to_height * scale)))
+    left, top = (width - across) // 2, (height - down) // 2
+    return left, top, left + across, top + down

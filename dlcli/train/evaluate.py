@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlcli.data.dataset import Split
+from dlcli.data.loader import Loader
+from dlcli.engine import tape
+from dlcli.engine.tensor import Tensor
+from dlcli.errors import CheckpointError, DataError
+from dlcli.train import jsonfile, metrics
+from dlcli.train.metrics import top_classes
 from dlcli.train.protocol import Model
+
+__all__ = ["Evaluation", "evaluate", "inference", "predict_proba", "top_classes"]
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
@@ -41,7 +50,34 @@ class Evaluation:
 
         per_class is a list of {"class", "precision", "recall", "f1", "support", "predicted"}.
         """
-        raise NotImplementedError
+        return jsonfile.plain(
+            {
+                "loss": self.loss,
+                "accuracy": self.accuracy,
+                "samples": self.samples,
+                "top_k": self.top_k,
+                "macro": self.macro,
+                "weighted": self.weighted,
+                "per_class": [
+                    {"class": name, **{key: values[i] for key, values in self.per_class.items()}}
+                    for i, name in enumerate(self.classes)
+                ],
+                "confusion": self.confusion,
+                "classes": self.classes,
+                "undefined": self.undefined,
+            }
+        )
+
+
+@contextmanager
+def inference(model: Model) -> Iterator[None]:
+    """Evaluation mode without gradients; training mode afterwards."""
+    model.eval()
+    try:
+        with tape.no_grad():
+            yield
+    finally:
+        model.train()
 
 
 def evaluate(
@@ -57,19 +93,74 @@ def evaluate(
 ) -> Evaluation:
     """The figures of `model` on `split`, in evaluation mode and without gradients.
 
-    on_batch(done, total) is called after each batch, in samples. DataError: the split is empty or
-    a label is not one of `classes`. CheckpointError: the model has another number of classes.
+    on_batch(done, total) is called after each batch, in samples. A k above the number of classes
+    is left out. DataError: the split is empty or a label is not one of `classes`.
+    CheckpointError: the model has another number of classes.
     """
-    raise NotImplementedError
+    n, k = len(split), len(classes)
+    if not n:
+        raise DataError("there is nothing to evaluate", why="this part of the data is empty")
+    if split.labels.min() < 0 or split.labels.max() >= k:
+        raise DataError(
+            "the labels do not fit the model",
+            why=f"they go from {split.labels.min()} to {split.labels.max()}, for {k} classes",
+        )
+    ks = sorted({t for t in top_k if t <= k} | {1})
+    total = metrics.Sums()
+    confusion = np.zeros((k, k), dtype=np.int64)
+    loader = Loader(split, normalize, batch_size, workers=workers)
+    with inference(model), closing(loader.epoch(0)) as batches:
+        for batch in batches:
+            logits = _logits(model, batch.x, k)
+            hits = metrics.top_k_hits(logits, batch.y, ks)
+            loss = metrics.cross_entropy(logits, batch.y).sum()
+            total.add({"loss": loss, **{f"top {t}": h for t, h in hits.items()}}, len(batch.y))
+            confusion += metrics.confusion_matrix(batch.y, logits.argmax(axis=1), k)
+            if on_batch:
+                on_batch(total.samples, n)
+    means = total.means()
+    figures, undefined = metrics.per_class(confusion)
+    return Evaluation(
+        samples=n,
+        classes=list(classes),
+        loss=means["loss"],
+        accuracy=float(np.trace(confusion) / n),
+        top_k={t: means[f"top {t}"] for t in ks},
+        confusion=confusion,
+        per_class=figures,
+        macro=metrics.averages(figures, None),
+        weighted=metrics.averages(figures, figures["support"]),
+        undefined={
+            name: [c for c, nothing in zip(classes, where, strict=True) if nothing]
+            for name, where in undefined.items()
+            if where.any()
+        },
+    )
 
 
 def predict_proba(
     model: Model, images: np.ndarray, normalize: Transform, *, batch_size: int = 256
 ) -> np.ndarray:
-    """Class probabilities (n, K) float64 of images (n, H, W, C) uint8; each row sums to 1."""
-    raise NotImplementedError
+    """Class probabilities (n, K) float64 of images (n, H, W, C) uint8; each row sums to 1.
+
+    A row whose logits are not finite is NaN. ValueError: there are no images.
+    """
+    if not len(images):
+        raise ValueError("no images, and so no number of classes")
+    parts = []
+    with inference(model):
+        for start in range(0, len(images), batch_size):
+            x = normalize(images[start : start + batch_size])
+            parts.append(np.exp(metrics.log_softmax(_logits(model, x))))
+    return np.concatenate(parts)
 
 
-def top_classes(probabilities: np.ndarray, k: int) -> np.ndarray:
-    """The k most probable classes of each row, most probable first; of equals the lower: (n, k)."""
-    raise NotImplementedError
+def _logits(model: Model, x: np.ndarray, classes: int | None = None) -> np.ndarray:
+    """(B, K) on the host. CheckpointError: the model's output is not one score per class."""
+    logits = model.forward(Tensor(x)).data
+    if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
+        raise CheckpointError(
+            "the model does not fit the data",
+            why=f"its output has shape {list(logits.shape)}, for {classes} classes",
+        )
+    return logits

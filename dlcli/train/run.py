@@ -11,19 +11,39 @@ One process at a time writes in it, the one that holds the lock; anyone may read
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import filelock
+import tomli_w
+
+from dlcli.errors import CheckpointError, OutputError, UsageError
+from dlcli.train import atomic, checkpoint, environment, jsonfile
 from dlcli.train.checkpoint import Checkpoint
+
+MOST_CONFIG = 1 << 20  # bytes
 
 
 class RunDir:
     """A run on disk. `path` is its folder, `name` the folder's name."""
 
-    path: Path
-    name: str
+    def __init__(self, path: Path) -> None:
+        """`create` and `open` are the ways to get one."""
+        self.path = path
+        self.name = path.resolve().name
+        # The operating system frees the lock of a process that dies, so it is never stale.
+        self._lock = filelock.FileLock(path / ".lock", timeout=0, thread_local=False)
+
+    def __repr__(self) -> str:
+        return f"RunDir({str(self.path)!r})"
 
     @classmethod
     def create(
@@ -33,12 +53,46 @@ class RunDir:
 
         UsageError: `out` exists. OutputError: it cannot be made.
         """
-        raise NotImplementedError
+        if out is not None:
+            path = Path(out)
+            atomic.make_folder(path.parent)
+            with atomic.output_errors(path):
+                try:
+                    os.mkdir(path)
+                except FileExistsError as error:
+                    raise UsageError(
+                        f"{path} exists already",
+                        why="a run never overwrites anything",
+                        hint="give --out another name, or leave it out",
+                    ) from error
+            return cls(path)
+        folder = atomic.make_folder(Path(base))
+        stem = f"{_slug(model)}-{_slug(Path(data).name)}"
+        number = 1 + max(_numbers(folder, stem), default=0)
+        while True:
+            path = folder / f"{stem}-{number}"
+            with atomic.output_errors(path):
+                try:
+                    os.mkdir(path)  # either makes it or fails: the arbiter between processes
+                    return cls(path)
+                except FileExistsError:
+                    number += 1
 
     @classmethod
     def open(cls, path: str | Path) -> RunDir:
         """The run at `path`. CheckpointError: it is not a run; the message says what is missing."""
-        raise NotImplementedError
+        path = Path(path)
+        checkpoint.refuse_unsafe(path)
+        if not os.path.isdir(path):
+            why = "it is a file" if os.path.lexists(path) else "there is no such folder"
+            hint = "a run is a folder that `dlcli train` made; `dlcli runs` lists them"
+            raise CheckpointError(f"{path}: not a run", why=why, hint=hint)
+        if not os.path.isfile(path / "config.toml"):
+            hint = ""
+            if os.path.isfile(path / checkpoint.MANIFEST):
+                hint = f"this is one of its checkpoints; give {path.parent.parent}"
+            raise CheckpointError(f"{path}: not a run", why="config.toml is missing", hint=hint)
+        return cls(path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -47,53 +101,160 @@ class RunDir:
         To resume, hold it around loading the checkpoint and `Trainer.fit`.
         UsageError: another process holds it; the message has its pid.
         """
-        raise NotImplementedError
+        first = not self._lock.is_locked
+        with atomic.output_errors(self.path):
+            try:
+                self._lock.acquire()
+            except filelock.Timeout as error:
+                raise UsageError(
+                    f"{self.path}: locked by pid {self._holder() or 'unknown'}",
+                    why="another process is training in this run",
+                    hint="wait for it, or start a new run",
+                ) from error
+        try:
+            if first:
+                atomic.tidy(self.path)
+                atomic.write_file(self.path / ".pid", b"%d\n" % os.getpid())
+            yield
+        finally:
+            self._lock.release()
+
+    def _holder(self) -> int | None:
+        """The pid of the process that locked the run last."""
+        try:
+            return int((self.path / ".pid").read_text()[:20])
+        except (OSError, ValueError):
+            return None
+
+    # --- config.toml and env.json
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """config.toml, nested tables of plain values; None is left out."""
-        raise NotImplementedError
+        text = tomli_w.dumps(_without_none(jsonfile.plain(config)))
+        atomic.write_file(self.path / "config.toml", text.encode("utf-8"))
 
     def config(self) -> dict[str, Any]:
         """What config.toml says. CheckpointError: it is damaged."""
-        raise NotImplementedError
+        path = self.path / "config.toml"
+        try:
+            return tomllib.loads(jsonfile.read_bytes(path, MOST_CONFIG).decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: damaged", why=str(error)) from error
 
     def write_env(self, **more: Any) -> None:
         """env.json: versions, platform, CPU, and `more`, e.g. threads=2."""
-        raise NotImplementedError
+        atomic.write_file(self.path / "env.json", jsonfile.dumps(environment.describe(**more)))
 
     def env(self) -> dict[str, Any]:
         """What env.json says."""
-        raise NotImplementedError
+        return jsonfile.read(self.path / "env.json")
+
+    # --- status.json
 
     def write_status(self, **changes: Any) -> None:
-        """Updates status.json."""
-        raise NotImplementedError
+        """Updates status.json; a change to None removes the key."""
+        status = self._status()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        status = {"state": "running", "started": now, **status, **changes}
+        status |= {"updated": now, "pid": os.getpid(), "host": platform.node()}
+        data = jsonfile.dumps({k: v for k, v in status.items() if v is not None})
+        atomic.write_file(self.path / "status.json", data)
 
     def status(self) -> dict[str, Any]:
         """What status.json says, {} if there is none yet.
 
         "state" is running, finished, interrupted or failed, or "killed" where the file still
-        says running and no process holds the run.
+        says running and its process is gone.
         """
-        raise NotImplementedError
+        status = self._status()
+        here = status.get("host") == platform.node()
+        if status.get("state") == "running" and here and not _alive(status.get("pid")):
+            status["state"] = "killed"
+        return status
+
+    def _status(self) -> dict[str, Any]:
+        path = self.path / "status.json"
+        return jsonfile.read(path) if path.exists() else {}
+
+    # --- metrics.jsonl
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """A line of metrics.jsonl; NaN and infinities become null."""
-        raise NotImplementedError
+        atomic.append(self.path / "metrics.jsonl", jsonfile.dumps(record, indent=None))
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; one cut short by a crash is left out."""
-        raise NotImplementedError
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = jsonfile.read_bytes(path).split(b"\n")[:-1]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise CheckpointError(f"{path}: damaged", why=str(error)) from error
+
+    def truncate_metrics(self, lines: int) -> int:
+        """Keeps the first `lines` lines, those that a checkpoint knows of; returns how many."""
+        path = self.path / "metrics.jsonl"
+        data = jsonfile.read_bytes(path) if path.exists() else b""
+        complete = data.split(b"\n")[:-1]
+        kept = b"".join(line + b"\n" for line in complete[:lines])
+        if kept != data:
+            atomic.write_file(path, kept)
+        return min(lines, len(complete))
+
+    # --- folders
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, which may not exist yet."""
+        return self.path / "checkpoints"
 
     def load(self, which: str = "best", *, fallback: bool = False) -> Checkpoint:
         """`checkpoint.load` of this run's checkpoints."""
-        raise NotImplementedError
+        return checkpoint.load(self.checkpoints, which, fallback=fallback)
 
     def folder(self, name: str) -> Path:
         """A sub-folder such as "plots" or "samples", made when asked for."""
-        raise NotImplementedError
+        return atomic.make_folder(self.path / name)
 
 
 def list_runs(base: str | Path = "runs") -> list[RunDir]:
     """The runs in `base`, oldest first; folders that are no runs are passed over."""
-    raise NotImplementedError
+    try:
+        folders = [p for p in Path(base).iterdir() if (p / "config.toml").is_file()]
+        return [RunDir(p) for p in sorted(folders, key=lambda p: (p.stat().st_ctime, p.name))]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"{base}: cannot be read", why=error.strerror or str(error)) from error
+
+
+def _slug(name: str) -> str:
+    """`name` as a part of a folder's name: letters, digits, dots and dashes, not too long."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "data"
+
+
+def _numbers(folder: Path, stem: str) -> list[int]:
+    pattern = re.compile(re.escape(stem) + r"-([0-9]{1,9})")
+    with atomic.output_errors(folder):
+        found = (pattern.fullmatch(entry) for entry in os.listdir(folder))
+        return [int(match[1]) for match in found if match]
+
+
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value

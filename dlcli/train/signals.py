@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import signal
+import threading
+from types import FrameType
+from typing import Any
 
 from dlcli.errors import DlcliError
 
 
-class Interrupted(DlcliError):
+class Interrupted(DlcliError):  # noqa: N818  (a request, not an error)
     """A signal stopped the run. `exit_code` is 128 + its number: 130 or 143."""
 
     def __init__(self, signum: int, *, why: str = "", hint: str = "") -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}", why=why, hint=hint)
         self.signum, self.exit_code = signum, 128 + signum
+
+
+class Signals:
+    """While entered, notes the first SIGINT or SIGTERM in `received`.
+
+    A SIGINT after that raises `Interrupted` at once, wherever the program is: files are written
+    so that they survive that. A signal that was ignored before (nohup, a job in the background)
+    stays ignored. Outside the main thread, where Python allows no handlers, nothing is done.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(signum) is not signal.SIG_IGN:
+                    self._before[signum] = signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if self.received is None:
+            self.received = signum
+        elif signum == signal.SIGINT:
+            raise Interrupted(signum, why="asked twice, so that nothing more was saved")

@@ -42,13 +42,15 @@ def test_corruption_gives_a_data_error_or_an_array_of_the_right_kind(
         at = data.draw(st.integers(0, len(content) - 1))
         content[at] = data.draw(st.integers(0, 255))
     scratch.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    items, complaint = None, ""
     try:
         items = idx.read(scratch, (4, 4))
     except DataError as error:
-        assert str(scratch) in error.what
+        complaint = error.what
+    if items is None:
+        assert complaint.startswith(f"{scratch}: ")
     else:
-        assert items.dtype == np.uint8
-        assert items.shape == (3, 4, 4)
+        assert (items.shape, items.dtype) == ((3, 4, 4), np.uint8)
 
 
 @few
@@ -66,7 +68,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(scratch, idx_bytes, cut, z
     content = idx_bytes(noise)
     content = gzip.compress(content) if zipped else content
     scratch.write_bytes(content[:-cut])
-    with pytest.raises(DataError, match="trunc|empty"):
+    with pytest.raises(DataError, match=r"trunc|empty"):
         idx.read(scratch, (4, 4))
 
 

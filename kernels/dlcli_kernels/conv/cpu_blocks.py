@@ -46,23 +46,24 @@ def im2col(x, g, group, col):
             for j in range(q):
                 at = (i * q + j) * t + fr * run
                 first = j * g[SW] - g[LEFT]
+                dst = col[at : at + run]
                 if row < 0 or row >= h:
-                    for e in range(run):
-                        col[at + e] = 0
+                    dst[:] = 0
                 elif whole and first >= 0 and first + s <= w:
-                    src = (row * w + first) * c
+                    src = x[(row * w + first) * c : (row * w + first) * c + run]
                     for e in range(run):
-                        col[at + e] = x[src + e]
+                        dst[e] = src[e]
                 else:
                     for fs in range(s):
                         column = first + fs * g[DW]
-                        src = (row * w + column) * c + group * cg
+                        part = dst[fs * cg : (fs + 1) * cg]
                         if column < 0 or column >= w:
-                            for e in range(cg):
-                                col[at + fs * cg + e] = 0
+                            part[:] = 0
                         else:
+                            at_x = (row * w + column) * c + group * cg
+                            src = x[at_x : at_x + cg]
                             for e in range(cg):
-                                col[at + fs * cg + e] = x[src + e]
+                                part[e] = src[e]
 
 
 @kernel
@@ -80,17 +81,19 @@ def col2im(col, g, group, x):
             for j in range(q):
                 at = (i * q + j) * t + fr * run
                 first = j * g[SW] - g[LEFT]
+                src = col[at : at + run]
                 if whole and first >= 0 and first + s <= w:
-                    dst = (row * w + first) * c
+                    dst = x[(row * w + first) * c : (row * w + first) * c + run]
                     for e in range(run):
-                        x[dst + e] += col[at + e]
+                        dst[e] += src[e]
                 else:
                     for fs in range(s):
                         column = first + fs * g[DW]
                         if column >= 0 and column < w:
-                            dst = (row * w + column) * c + group * cg
+                            at_x = (row * w + column) * c + group * cg
+                            dst, part = x[at_x : at_x + cg], src[fs * cg : (fs + 1) * cg]
                             for e in range(cg):
-                                x[dst + e] += col[at + fs * cg + e]
+                                dst[e] += part[e]
 
 
 @kernel
@@ -127,15 +130,12 @@ def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
                 a = argmax[at : at + k]
                 z0, z1 = z[first : first + k], z[first + k : first + 2 * k]
                 z2, z3 = z[first + width : first + width + k], z[first + width + k : first + width + 2 * k]
-                for e in range(k):
+                for e in range(k):  # a NaN compares unequal to itself, and once taken it stays
                     m, w = z0[e], np.uint8(0)
-                    m, w = (z1[e], np.uint8(1)) if z1[e] > m else (m, w)
-                    m, w = (z2[e], np.uint8(2)) if z2[e] > m else (m, w)
-                    m, w = (z3[e], np.uint8(3)) if z3[e] > m else (m, w)
+                    m, w = (z1[e], np.uint8(1)) if z1[e] > m or z1[e] != z1[e] else (m, w)
+                    m, w = (z2[e], np.uint8(2)) if z2[e] > m or z2[e] != z2[e] else (m, w)
+                    m, w = (z3[e], np.uint8(3)) if z3[e] > m or z3[e] != z3[e] else (m, w)
                     o[e], a[e] = m, w
-                for e in range(k):  # a NaN compares false above: it is put in here, apart, since it is rare
-                    if z0[e] != z0[e] or z1[e] != z1[e] or z2[e] != z2[e] or z3[e] != z3[e]:
-                        o[e] = z0[e] + z1[e] + z2[e] + z3[e]
             else:
                 a = argmax[at : at + k]
                 for e in range(k):
@@ -144,7 +144,7 @@ def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
                     for v in range(pw):
                         src = z[first + u * width + v * k : first + u * width + v * k + k]
                         for e in range(k):
-                            if src[e] > o[e] or (src[e] != src[e] and o[e] == o[e]):
+                            if src[e] > o[e] or src[e] != src[e]:
                                 o[e], a[e] = src[e], np.uint8(u * pw + v)
     bias_relu(out, rows * cols, k, b, relu)
 

@@ -292,7 +292,10 @@ TOLERANCE = {
     "float32": Tol(1e-5, 4e-6, why="sums of up to 4,608 products in blocks: about √n · 6e-8 of the result's size"),
     "float64": Tol(1e-12, 1e-14, why="the same in double precision"),
 }
-GEMM_LAST = {("cpu", p): ("cpu_im2col",) for p in PRECISIONS}
+FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
+BACKWARD = {("cpu", p): ("cpu_im2col",) for p in PRECISIONS}
+POOLED_FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
+POOLED_BACKWARD = {("cpu", p): ("cpu_im2col",) for p in PRECISIONS}
 
 CONV2D = Op(
     "conv2d",
@@ -304,7 +307,7 @@ CONV2D = Op(
     cases=[forward_case(s, act=None) for s in SHAPES]
     + [forward_case(SHAPES[i], act=a, bias=a != "tanh") for i in (0, 1, 5) for a in ("relu", "tanh", "leaky_relu")],
     bench=[forward_case(s, act="relu") for s in BENCH],
-    prefer=GEMM_LAST,
+    prefer=FORWARD,
 )
 CONV2D_DGRAD = Op(
     "conv2d_dgrad",
@@ -315,7 +318,7 @@ CONV2D_DGRAD = Op(
     tolerance=TOLERANCE,
     cases=[dgrad_case(s) for s in SHAPES],
     bench=[dgrad_case(s) for s in BENCH],
-    prefer=GEMM_LAST,
+    prefer=BACKWARD,
 )
 CONV2D_WGRAD = Op(
     "conv2d_wgrad",
@@ -327,7 +330,7 @@ CONV2D_WGRAD = Op(
     tolerance=TOLERANCE,
     cases=[wgrad_case(s) for s in SHAPES] + [wgrad_case(s, bias=False) for s in SHAPES[:5]],
     bench=[wgrad_case(s) for s in BENCH],
-    prefer=GEMM_LAST,
+    prefer=BACKWARD,
 )
 CONV2D_POOL = Op(
     "conv2d_pool",
@@ -341,7 +344,7 @@ CONV2D_POOL = Op(
     cases=[forward_case(SHAPES[i], value=v, act="relu", pool=(2, 2)) for i in POOLED for v in (exact, normal)]
     + [forward_case(SHAPES[i], value=exact, act=a, pool=(3, 2), bias=b) for i, a, b in ((0, None, False), (12, "tanh", True))],
     bench=[forward_case(s, act="relu", pool=(2, 2)) for s in BENCH[:2]],
-    prefer=GEMM_LAST,
+    prefer=POOLED_FORWARD,
 )
 CONV2D_POOL_DGRAD = Op(
     "conv2d_pool_dgrad",
@@ -352,7 +355,7 @@ CONV2D_POOL_DGRAD = Op(
     cases=[pooled_case(dgrad_case(SHAPES[i]), SHAPES[i], (2, 2)) for i in POOLED]
     + [pooled_case(dgrad_case(SHAPES[12]), SHAPES[12], (3, 2))],
     bench=[pooled_case(dgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
-    prefer=GEMM_LAST,
+    prefer=POOLED_BACKWARD,
 )
 CONV2D_POOL_WGRAD = Op(
     "conv2d_pool_wgrad",
@@ -364,5 +367,5 @@ CONV2D_POOL_WGRAD = Op(
     cases=[pooled_case(wgrad_case(SHAPES[i], bias=i != 3), SHAPES[i], (2, 2)) for i in POOLED]
     + [pooled_case(wgrad_case(SHAPES[12]), SHAPES[12], (3, 2))],
     bench=[pooled_case(wgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
-    prefer=GEMM_LAST,
+    prefer=POOLED_BACKWARD,
 )

@@ -9,8 +9,11 @@ import numpy as np
 
 from ..cpu import kernel
 
+# As written: with reassociation α·v + (1-α)·g² becomes g² + α·(v - g²), and an infinite g² a NaN. Only a sum over elements needs it.
+formula = kernel(fastmath={"contract", "nsz"})
 
-@kernel
+
+@formula
 def _penalised(g, p, l2, l1):
     """g + l2·p + l1·sign(p), as selections: 0 · ∞ would be a NaN."""
     if l2 != 0:
@@ -20,7 +23,7 @@ def _penalised(g, p, l2, l1):
     return g
 
 
-@kernel
+@formula
 def _factors(real, lr, weight_decay, l1, decoupled):
     """What p shrinks by, the L2 and the L1 coefficient, in the precision of p."""
     if decoupled:
@@ -28,7 +31,7 @@ def _factors(real, lr, weight_decay, l1, decoupled):
     return real(1), real(weight_decay), real(l1)
 
 
-@kernel
+@formula
 def _sgd(p, g, lr, halt, weight_decay, l1, decoupled):
     if halt[0] != 0:
         return
@@ -44,7 +47,7 @@ def sgd_step(p, g, lr, halt, *, weight_decay=0.0, l1=0.0, decoupled=False):
     _sgd(p, g, lr, halt, float(weight_decay), float(l1), bool(decoupled))
 
 
-@kernel
+@formula
 def _momentum(
     p, g, m, lr, step, halt, momentum, dampening, nesterov, weight_decay, l1, decoupled
 ):  # fmt: skip
@@ -58,8 +61,9 @@ def _momentum(
     for i in range(p.size):
         w = p[i] * shrink
         d = _penalised(g[i], w, l2, l1)
-        m[i] = keep * m[i] + take * d
-        p[i] = w - rate * (d + momentum * m[i] if nesterov else m[i])
+        mean = keep * m[i] + take * d
+        m[i] = mean
+        p[i] = w - rate * (d + momentum * mean if nesterov else mean)
 
 
 def momentum_step(
@@ -73,7 +77,7 @@ def momentum_step(
     )  # fmt: skip
 
 
-@kernel
+@formula
 def _rmsprop(
     p, g, v, m, avg, lr, halt, alpha, eps, momentum, weight_decay, l1, decoupled
 ):  # fmt: skip
@@ -86,15 +90,16 @@ def _rmsprop(
     for i in range(p.size):
         w = p[i] * shrink
         d = _penalised(g[i], w, l2, l1)
-        v[i] = keep * v[i] + take * d * d
-        spread = v[i]
+        spread = keep * v[i] + take * d * d
+        v[i] = spread
         if avg is not None:
-            avg[i] = keep * avg[i] + take * d
-            spread -= avg[i] * avg[i]
+            mean = keep * avg[i] + take * d
+            avg[i] = mean
+            spread -= mean * mean
         d /= np.sqrt(spread) + eps
         if m is not None:
-            m[i] = momentum * m[i] + d
-            d = m[i]
+            d += momentum * m[i]
+            m[i] = d
         p[i] = w - rate * d
 
 
@@ -108,7 +113,7 @@ def rmsprop_step(
     )  # fmt: skip
 
 
-@kernel
+@formula
 def _adam(p, g, m, v, lr, step, halt, beta1, beta2, eps, weight_decay, l1, decoupled):
     if halt[0] != 0:
         return
@@ -121,9 +126,10 @@ def _adam(p, g, m, v, lr, step, halt, beta1, beta2, eps, weight_decay, l1, decou
     for i in range(p.size):
         w = p[i] * shrink
         d = _penalised(g[i], w, l2, l1)
-        m[i] = keep1 * m[i] + take1 * d
-        v[i] = keep2 * v[i] + take2 * d * d
-        p[i] = w - rate * m[i] / (np.sqrt(v[i]) * unbias + eps)
+        mean = keep1 * m[i] + take1 * d
+        square = keep2 * v[i] + take2 * d * d
+        m[i], v[i] = mean, square
+        p[i] = w - rate * (mean / (np.sqrt(square) * unbias + eps))
 
 
 def adam_step(
@@ -149,7 +155,7 @@ def sum_of_squares(out, g):
     _sum_of_squares(out, g)
 
 
-@kernel
+@formula
 def _check_finite(x, halt):
     for i in range(x.size):
         if not np.isfinite(x[i]):
@@ -160,7 +166,7 @@ def check_finite(x, halt):
     _check_finite(x.reshape(-1), halt)
 
 
-@kernel
+@formula
 def _clip_by_norm(g, sum_of_squares, halt, max_norm):
     if halt[0] != 0:
         return
@@ -176,7 +182,7 @@ def clip_by_norm(g, sum_of_squares, halt, *, max_norm):
     _clip_by_norm(g, sum_of_squares, halt, float(max_norm))
 
 
-@kernel
+@formula
 def _clip_by_value(g, limit):
     limit = g.dtype.type(limit)
     for i in range(g.size):

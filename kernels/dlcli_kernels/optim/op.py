@@ -30,8 +30,9 @@ def check_buffers(op, p, *state, scalars):
 
 
 def grain(p, *others, **attrs):
-    """At least 16,384 elements (a few microseconds of work each), in at most 16 ranges."""
-    return max(1 << 14, -(-p.size // 16))
+    """2 to 16 equal ranges of at least 32,768 elements: a range costs a few microseconds of calls, as much as 10,000 elements."""
+    ranges = min(max(p.size >> 15, 1), 16)
+    return -(-p.size // ranges)
 
 
 def penalised(p, g, lr, weight_decay, l1, decoupled):
@@ -293,10 +294,10 @@ SUM_OF_SQUARES = Op(
     sum_of_squares,
     cut={"g": 0},
     partial=("out",),
-    grain=lambda g: max(1 << 15, -(-g.size // 8)),
+    grain=lambda g: max(1 << 16, -(-g.size // 8)),
     tolerance=dict.fromkeys(TOLERANCE, Tol(1e-14, 0.0, why="products and sums are in float64")),
     cases=[case(g=normal(n)) for n in LENGTHS]
-    + [case(g=normal(40, layout=layout)) for layout in ("strided", "reversed")]
+    + [case(g=normal(40, layout="strided"))]
     + [case("large", g=uniform(1e18, 1e20, 50)), case("damaged", damaged, g=normal(37))],
     bench=[case(g=normal(n)) for n in (CNN, LARGE)],
     prefer=PREFER,
@@ -309,7 +310,6 @@ CHECK_FINITE = Op(
     inout=("halt",),
     tolerance=dict.fromkeys(TOLERANCE, Tol(0.0, 0.0, why="a flag is exact")),
     cases=[case(x=normal(*s), halt=h) for s in ((1,), (5, 3), (0,), ()) for h in (RUNNING, HALTED)]
-    + [case("NaN", x=uniform(np.nan, 1, 3), halt=h) for h in (RUNNING, HALTED)]
     + [case("infinite", lambda rng, dtype: {"x": np.array([1, x, 0], dtype)}, x=normal(3), halt=h)
        for x in (np.inf, -np.inf, np.nan) for h in (RUNNING, HALTED)],
     bench=[case(x=normal(1), halt=RUNNING)],

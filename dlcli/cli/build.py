@@ -1,0 +1,167 @@
+"""From names to things: the device, a model by its name or file, and the model of a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dlcli.cli import config, output
+from dlcli.errors import CheckpointError, DataError, UsageError
+
+
+def device(name: str, threads: int | None) -> Any:
+    """Makes `name` the device in use and returns its executor. DeviceError: it is not there."""
+    _say_what_is_compiled()
+    from dlcli.engine import executor
+
+    return executor.configure(threads, name)
+
+
+@cache
+def _say_what_is_compiled() -> None:
+    """Tells on stderr when a kernel is compiled, which takes seconds: once for each name."""
+    from dlcli_kernels import cpu
+
+    said = set()
+
+    def tell(name: str) -> None:
+        if not name.startswith("_") and name not in said:
+            said.add(name)
+            output.note(f"compiling {name} (once per machine) …")
+
+    cpu.on_compile(tell)
+
+
+def model_module(name: str | None, file: Path | None) -> tuple[str, Any]:
+    """The name and module of a model, from the catalogue or from a file of the user's."""
+    from dlcli.models import catalog
+
+    if file is not None:
+        return name or file.stem, catalog.load_file(file)
+    if name is None:
+        raise UsageError("which model?", why="MODEL is missing", hint="see 'dlcli models list'")
+    return name, catalog.load(name)
+
+
+@dataclass
+class Restored:
+    """A trained model, in evaluation mode, with what it takes to feed it.
+
+    shape: (H, W, C) of its images. run: the `RunDir`. info: the checkpoint's `model_info`.
+    """
+
+    run: Any
+    model: Any
+    normalize: Any
+    shape: tuple[int, int, int]
+    classes: list[str]
+    info: Mapping[str, Any]
+
+
+def restore(path: Path, file: Path | None, *, which: str = "best") -> Restored:
+    """The model of the run at `path`, from its best checkpoint.
+
+    file: the model's code where the run was trained with --model-file; the copy in the run is
+    not run unless it is named. CheckpointError: it is no run, its checkpoint is damaged, or the
+    model's code is not given.
+    """
+    from dlcli.data.normalize import Normalize
+    from dlcli.train import checkpoint
+    from dlcli.train.run import RunDir
+
+    run = RunDir.open(path)
+    kept = run.load(which)
+    info = kept.model_info
+    if (own := info.get("file")) and file is None:
+        raise CheckpointError(
+            f"{path}: its model is code of its own, {own}",
+            why="code is only run where you name it",
+            hint=f"add --model-file {path / Path(own).name}",
+        )
+    if file is not None and not own:
+        raise UsageError(f"{path}: --model-file does not apply: its model is '{info['name']}'")
+    module = _module_of(path, info, file)
+    shape, classes = tuple(info["input_shape"]), list(info["classes"])
+    made = _config_of(path, module, info)
+    model = module.build(made, shape, len(classes), seed=0)
+    checkpoint.restore(model, kept)
+    model.eval()
+    return Restored(run, model, Normalize.from_json(info["normalize"]), shape, classes, info)
+
+
+def _module_of(path: Path, info: Mapping[str, Any], file: Path | None) -> Any:
+    from dlcli.models import catalog
+
+    if file is None and info["name"] not in catalog.names():
+        raise CheckpointError(
+            f"{path}: its model '{info['name']}' is not known here",
+            hint="it may need a newer version of dlcli",
+        )
+    return model_module(info["name"], file)[1]
+
+
+def _config_of(path: Path, module: Any, info: Mapping[str, Any]) -> Any:
+    try:
+        return config.model_config(module.Config, info["config"])
+    except UsageError as error:
+        why = "; ".join(error.lines())
+        raise CheckpointError(
+            f"{path}: the model's settings do not fit its code", why=why
+        ) from error
+
+
+def dataset(values: Mapping[str, Any], data_dir: Path | None) -> Any:
+    """The dataset of a [data] table: source, image_size, grayscale."""
+    from dlcli.data import catalog
+
+    return catalog.load(
+        values["source"],
+        data_dir=data_dir,
+        image_size=values.get("image_size"),
+        grayscale=values.get("grayscale", False),
+    )
+
+
+def data_of(run: Any) -> dict[str, Any]:
+    """The [data] table of a run. CheckpointError: there is none, or it is not what it should be."""
+    values = run.config().get("data", {})
+    try:
+        config.check_data(values)
+        return {"source": values["source"], **values}
+    except (KeyError, UsageError) as error:
+        why = f"[data] of its config.toml: {error}"
+        raise CheckpointError(f"{run.path}: its data are not known", why=why) from error
+
+
+def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -> Any:
+    """The dataset to evaluate on: the run's own, or `source` in the form that the model takes.
+
+    DataError: its images or its classes are not the model's.
+    """
+    from dlcli.data import catalog
+
+    if source is None:
+        found = dataset(data_of(restored.run), data_dir)
+    else:
+        values: dict[str, Any] = {"source": source}
+        if source not in catalog.names():
+            height, width, channels = restored.shape
+            values["image_size"] = height if height == width else None
+            values["grayscale"] = channels == 1
+        found = dataset(values, data_dir)
+    if tuple(found.shape) != restored.shape:
+        theirs, ours = ("×".join(map(str, s)) for s in (found.shape, restored.shape))
+        raise DataError(f"{found.name}: images of {theirs}", why=f"the model takes {ours}")
+    if list(found.classes) != restored.classes:
+        raise DataError(
+            f"{found.name}: its classes are not the model's",
+            why=f"{_some(found.classes)} instead of {_some(restored.classes)}",
+        )
+    return found
+
+
+def _some(classes: list[str]) -> str:
+    return ", ".join(classes[:4]) + (f", … ({len(classes)})" if len(classes) > 4 else "")

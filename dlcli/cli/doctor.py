@@ -1,0 +1,158 @@
+"""dlcli doctor: says what this machine offers, and runs a kernel to prove that it works.
+
+Nothing is assumed: each line is asked of the library that knows. A part that is missing is said
+in one line; only what stops training makes the exit code 5.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from dlcli import __version__
+from dlcli.cli import output
+from dlcli.cli.options import command, data_dir, output_options
+from dlcli.errors import DeviceError
+
+LIBRARIES = ("numpy", "numba", "scipy", "safetensors", "pillow", "scikit-learn", "rich", "click")
+KERNEL = "maxpool2d"  # compiled by Numba, small, and not in BLAS
+
+
+@command("doctor", examples=["dlcli doctor", "dlcli doctor --json"])
+@output_options
+@data_dir
+def main(data_dir: Path | None) -> None:
+    """Says what this machine offers: versions, cores, caches, BLAS, CUDA, datasets, one kernel.
+
+    The kernel is compiled where it is not cached, run, and compared with its reference. The text
+    (or --json) is what a report of a bug should hold.
+    """
+    found = {
+        "dlcli": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "executable": sys.executable,
+        "libraries": _libraries(),
+        "devices": _devices(),
+        "blas": _blas(),
+        "kernel_cache": _cache(),
+        "data": _data(data_dir),
+        "kernel": _kernel(),
+    }
+    if output.settings.json:
+        output.document(found)
+    else:
+        _show(found)
+    kernel = found["kernel"]
+    if not kernel["ok"]:
+        raise DeviceError(f"the kernel {kernel['name']} does not work", why=kernel["reason"])
+
+
+def _libraries() -> dict[str, str | None]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _devices() -> dict[str, Any]:
+    from dlcli.engine import device
+
+    return device.facts()
+
+
+def _blas() -> list[dict[str, Any]]:
+    import numpy  # noqa: F401  (brings its BLAS)
+    import scipy.linalg.cython_blas  # noqa: F401  (brings another)
+    from threadpoolctl import threadpool_info
+
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    wanted = ("internal_api", "version", "architecture", "num_threads")
+    return [{key: pool.get(key) for key in wanted} for pool in pools]
+
+
+def _cache() -> dict[str, Any]:
+    from dlcli_kernels.cpu import cache_folder
+
+    folder = cache_folder()
+    kept = sum(1 for _ in folder.rglob("*.nbc")) if folder else 0
+    return {"folder": folder, "writable": folder is not None, "kernels": kept}
+
+
+def _data(data_dir: Path | None) -> dict[str, Any]:
+    from dlcli.data import catalog
+
+    infos = [catalog.describe(name, data_dir=data_dir) for name in catalog.names()]
+    return {
+        "environment": os.environ.get("DLCLI_DATA"),
+        "here": [info.name for info in infos if info.embedded or info.folder],
+        "absent": [info.name for info in infos if not (info.embedded or info.folder)],
+    }
+
+
+def _kernel() -> dict[str, Any]:
+    """Compiles and verifies the preferred CPU variant of one op on one of its own cases."""
+    from dlcli_kernels import check, cpu, registry
+
+    compiled: list[str] = []
+    cpu.on_compile(compiled.append)
+    op = registry.op(KERNEL)
+    variant = registry.variant(op, op.prefer["cpu", "float32"][0])
+    began = time.perf_counter()
+    result = check.verify(op, variant, op.cases[0], "float32", seed=0)
+    return {
+        "name": KERNEL,
+        "variant": variant.name,
+        "ok": result.ok,
+        "reason": result.reason,
+        "compiled": bool(compiled),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    cuda, cpu, kernel = found["devices"]["cuda"], found["devices"]["cpu"], found["kernel"]
+    cache, data = found["kernel_cache"], found["data"]
+    missing = "not installed"
+    works = "compiled, right" if kernel["compiled"] else "from the cache, right"
+    rows = [
+        ("dlcli", f"{found['dlcli']} on Python {found['python']} ({found['executable']})"),
+        ("platform", found["platform"]),
+        ("libraries", ", ".join(f"{k} {v or missing}" for k, v in found["libraries"].items())),
+        ("cpu", f"{cpu['machine']}, {cpu['threads']} threads"),
+        ("cuda", "yes" if cuda["available"] else f"no: {cuda['why']}"),
+        ("blas", "; ".join(_pool(pool) for pool in found["blas"]) or "none found"),
+        ("kernel cache", _where(cache)),
+        ("data here", ", ".join(data["here"])),
+        ("data absent", ", ".join(data["absent"]) or "none"),
+        ("DLCLI_DATA", data["environment"] or "not set"),
+        (
+            "kernel",
+            f"{kernel['name']}/{kernel['variant']}: "
+            + (works if kernel["ok"] else f"WRONG: {kernel['reason']}")
+            + f" ({kernel['seconds']:.2f} s)",
+        ),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        output.text(f"{name:<{width}}  {output.printable(value)}")
+
+
+def _pool(pool: dict[str, Any]) -> str:
+    words = [pool["internal_api"], pool["version"], pool["architecture"]]
+    return " ".join(str(word) for word in words if word)
+
+
+def _where(cache: dict[str, Any]) -> str:
+    if not cache["writable"]:
+        return "no writable folder: kernels are compiled anew by each process (set DLCLI_CACHE)"
+    return f"{cache['folder']} ({cache['kernels']} compiled)"

@@ -1,0 +1,108 @@
+"""dlcli models: lists the models, and shows one with its layers and settings."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlcli.cli import output
+from dlcli.cli.options import command, data_dir, group, output_options
+
+
+@group("models", examples=["dlcli models list", "dlcli models show cnn"])
+def main() -> None:
+    """The models that can be trained.
+
+    A model of your own is a Python file: see --model-file of `dlcli train`.
+    """
+
+
+@command("list", parent=main, examples=["dlcli models list", "dlcli models list --json"])
+@output_options
+def list_() -> None:
+    """Lists the models."""
+    from dlcli.models import catalog
+
+    found = [catalog.describe(name) for name in catalog.names()]
+    if output.settings.json:
+        output.document([{"name": m.name, "description": m.description} for m in found])
+        return
+    output.table(("name", "what it is"), [(m.name, m.description) for m in found], left=2)
+
+
+@command(
+    "show",
+    parent=main,
+    examples=["dlcli models show cnn", "dlcli models show cnn-small --data digits --json"],
+)
+@click.argument("name")
+@click.option("--data", default="digits", show_default=True, help="The dataset it is built for.")
+@output_options
+@data_dir
+def show(name: str, data: str, data_dir: Path | None) -> None:
+    """Shows a model: its settings, and its layers as they are built for a dataset."""
+    from dlcli.data import catalog as datasets
+    from dlcli.models import catalog
+
+    info = catalog.describe(name)
+    module = catalog.load(name)
+    about = datasets.describe(data, data_dir=data_dir)
+    model = module.build(module.Config(), about.shape, len(about.classes), seed=0)
+    rows = catalog.summary(model)
+    total = sum(row.parameters for row in rows)
+    if output.settings.json:
+        output.document(
+            {
+                "name": info.name,
+                "description": info.description,
+                "notes": info.notes,
+                "config": settings(info.config),
+                "data": data,
+                "layers": [layer(row) for row in rows],
+                "parameters": total,
+            }
+        )
+        return
+    output.text(f"{info.name}: {info.description}")
+    output.text()
+    output.text(info.notes)
+    output.text()
+    output.text("Settings, changed with --set model.KEY=VALUE:")
+    for key, value in settings(info.config).items():
+        output.text(f"  {key} = {value}")
+    output.text()
+    shape = "×".join(map(str, about.shape))
+    output.text(f"Layers for {data}, {shape} in {len(about.classes)} classes:")
+    output.text()
+    layers(rows)
+
+
+def settings(config: type) -> dict[str, Any]:
+    """The settings of a model's `Config` with their defaults."""
+    found = {}
+    for field in fields(config):
+        made = field.default_factory
+        found[field.name] = field.default if made is MISSING else made()
+    return found
+
+
+def layer(row: Any) -> dict[str, Any]:
+    """A row of a model's summary for JSON."""
+    return {
+        "name": row.name,
+        "layer": row.layer,
+        "output_shape": list(row.output_shape),
+        "parameters": row.parameters,
+    }
+
+
+def layers(rows: list[Any]) -> None:
+    """The table of a model's layers, with the sum of their parameters."""
+    cells = [
+        (r.name, r.layer, "×".join(map(str, r.output_shape)), f"{r.parameters:,}") for r in rows
+    ]
+    total = f"{sum(row.parameters for row in rows):,}"
+    output.table(("name", "layer", "output", "parameters"), [*cells, ("", "", "", total)], left=2)

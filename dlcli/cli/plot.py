@@ -1,0 +1,87 @@
+"""Learning curves and confusion matrices as PNG files. The only import of matplotlib.
+
+Figures are drawn by the Agg canvas without pyplot, so that no display is needed or looked for.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix hold their counts
+
+
+def curves(records: Sequence[dict[str, Any]], path: Path, title: str) -> None:
+    """Loss and accuracy over the epochs, training and validation: two panels.
+
+    records: lines of metrics.jsonl; a figure that a line lacks is left out of its curve.
+    OSError: the file cannot be written.
+    """
+    with _figure(path, (9.0, 3.6)) as figure:
+        panels = figure.subplots(1, 2)
+        for panel, name in zip(panels, ("loss", "accuracy"), strict=True):
+            for key, label in ((name, "training"), (f"val_{name}", "validation")):
+                known = [(r["epoch"], r[key]) for r in records if r.get(key) is not None]
+                if known:
+                    panel.plot(*zip(*known, strict=True), marker=".", label=label)
+            panel.set_xlabel("epoch")
+            panel.set_ylabel(name)
+            panel.grid(alpha=0.3)
+            if panel.lines:
+                panel.legend()
+        figure.suptitle(_plain(title))
+
+
+def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> None:
+    """The share of each true class (rows) that is taken for each class (columns).
+
+    matrix: (K, K) counts. OSError: the file cannot be written.
+    """
+    import numpy as np
+
+    counts = np.asarray(matrix)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(3.0 + 0.45 * len(classes), 16.0)
+    with _figure(path, (side + 1.0, side)) as figure:
+        panel = figure.subplots()
+        image = panel.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+        figure.colorbar(image, ax=panel, label="share of the true class")
+        ticks = range(len(classes))
+        labels = [_plain(name) for name in classes]
+        panel.set_xticks(ticks, labels=labels, rotation=90)
+        panel.set_yticks(ticks, labels=labels)
+        panel.set_xlabel("predicted")
+        panel.set_ylabel("true")
+        panel.set_title(_plain(title))
+        if len(classes) <= MOST_NUMBERS:
+            for (i, j), count in np.ndenumerate(counts):
+                colour = "white" if share[i, j] > 0.5 else "black"
+                panel.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=7)
+
+
+def _plain(text: str) -> str:
+    """Text that is no formula: matplotlib reads what stands between dollar signs as one."""
+    return text.replace("$", r"\$")
+
+
+@contextmanager
+def _figure(path: Path, inches: tuple[float, float]) -> Iterator[Any]:
+    """A figure to draw on, written to `path` at the end; a partial file is never left there."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=inches, dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    yield figure
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a letter that the font lacks becomes a box
+            figure.savefig(part, format="png")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

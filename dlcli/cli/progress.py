@@ -1,0 +1,90 @@
+"""What is shown while a model trains: a bar on a terminal, and a line per epoch everywhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from dlcli.cli import output
+
+SMOOTH = 0.9  # weight of the past in the images per second that the bar shows
+
+
+class Display:
+    """An observer of the training loop that writes to stderr."""
+
+    def __init__(self) -> None:
+        self.info: dict[str, Any] = {}
+        self.bar: output.Bar | None = None
+        self.rate = 0.0
+        self.last = 0.0
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.__exit__()
+            self.bar = None
+
+    def on_start(self, info: dict[str, Any]) -> None:
+        """Says what is trained, and begins the bar."""
+        self.info = info
+        for warning in info["warnings"]:
+            output.warn(warning)
+        output.note(
+            f"{info['train_images']:,} images to train on, {info['val_images']:,} to validate,"
+            f" {info['parameters']:,} parameters, {info['total_steps']:,} steps of"
+            f" {info['batch_size']} images"
+        )
+        if info["step"]:
+            output.note(f"goes on after step {info['step']:,}")
+        self.bar = output.Bar(self._label(info["epoch"]), info["total_steps"])
+        self.bar.__enter__()
+        self.bar.update(info["step"])
+        self.last = time.monotonic()
+
+    def _label(self, epoch: int) -> str:
+        return f"epoch {min(epoch + 1, self.info['epochs'])}/{self.info['epochs']}"
+
+    def on_step(self, step: int, loss: float, lr: float, images: int) -> None:
+        """Moves the bar."""
+        if self.bar is None or not self.bar.visible:
+            return
+        now = time.monotonic()
+        rate = images / max(now - self.last, 1e-9)
+        self.last = now
+        self.rate = SMOOTH * self.rate + (1 - SMOOTH) * rate if self.rate else rate
+        self.bar.update(step, f"{self.rate:,.0f} images/s  loss {loss:.4f}")
+
+    def on_epoch(self, record: dict[str, Any]) -> None:
+        """A line with the figures of the epoch."""
+        output.note(epoch_line(record, self.info["epochs"]))
+        if self.bar is not None:
+            self.bar.relabel(self._label(record["epoch"]))
+            self.last = time.monotonic()
+
+    def on_checkpoint(self, which: str, step: int) -> None:
+        """Said with -v only."""
+        output.detail(f"saved checkpoint '{which}' after step {step:,}")
+
+    def on_stop(self, summary: Any) -> None:
+        """Ends the bar."""
+        self._close()
+
+
+def epoch_line(record: dict[str, Any], epochs: int) -> str:
+    """The figures of a line of metrics.jsonl; one that is not there is left out."""
+    words = [f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"]
+    for key, label in (("loss", "loss"), ("val_loss", "val loss")):
+        if record.get(key) is not None:
+            words.append(f"{label} {record[key]:.4f}")
+    for key, label in (("accuracy", "accuracy"), ("val_accuracy", "val accuracy")):
+        if record.get(key) is not None:
+            words.append(f"{label} {record[key]:.2%}")
+    if record.get("images_per_second"):
+        words.append(f"{record['images_per_second']:,.0f} images/s")
+    return "  ".join(words)

@@ -1,0 +1,152 @@
+"""Module: parameters, buffers and sub-modules found among the attributes; names are their paths, as in PyTorch (`0.weight`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..engine.tensor import Tensor
+from . import init
+
+
+class Parameter(Tensor):
+    """A tensor that is trained. `fill` (see `init`) gives its first values when the module is initialised."""
+
+    __slots__ = ("fill",)
+
+    def __init__(self, shape: tuple[int, ...], fill: init.Fill, dtype: Any = np.float32) -> None:
+        super().__init__(np.zeros(shape, dtype), requires_grad=True)
+        self.fill = fill
+
+
+class Buffer(Tensor):
+    """A tensor that is part of the state but not trained: running statistics, a random stream's counter."""
+
+    __slots__ = ()
+
+
+class Module:
+    """A layer or a model. Subclasses set attributes in `__init__` and implement `forward`."""
+
+    training = True
+
+    def forward(self, *inputs: Tensor) -> Any:
+        raise NotImplementedError
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        out = self.forward(*inputs)
+        if _observer is not None and isinstance(out, Tensor):
+            _observer(self, out)
+        return out
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below, by attribute name; those in a list by `name.index`."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                for i, item in enumerate(value):
+                    if isinstance(item, Module):
+                        yield f"{name}.{i}", item
+
+    def modules(self, path: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their paths, in order of definition."""
+        yield path, self
+        for name, child in self.children():
+            yield from child.modules(f"{path}.{name}" if path else name)
+
+    def _named(self, kind: type[Tensor]) -> dict[str, Any]:
+        found: dict[str, Tensor] = {}
+        for path, module in self.modules():
+            for name, value in vars(module).items():
+                if isinstance(value, kind):
+                    found[f"{path}.{name}" if path else name] = value
+        return found
+
+    def named_parameters(self) -> dict[str, Parameter]:
+        """Every parameter by path."""
+        return self._named(Parameter)
+
+    def named_buffers(self) -> dict[str, Buffer]:
+        """Every buffer by path."""
+        return self._named(Buffer)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers by path."""
+        state = {**self.named_parameters(), **self.named_buffers()}
+        return {name: np.array(tensor.data) for name, tensor in state.items()}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copies `state` into place. ValueError, with every difference, if names, shapes or dtypes do not fit; nothing is changed then."""
+        own: dict[str, Tensor] = {**self.named_parameters(), **self.named_buffers()}
+        wrong = [f"missing {name}" for name in own if name not in state]
+        wrong += [f"unexpected {name}" for name in state if name not in own]
+        for name in own.keys() & state.keys():
+            here, there = own[name].data, state[name]
+            if here.shape != there.shape or here.dtype != there.dtype:
+                wrong.append(f"{name} is {there.shape} {there.dtype}, not {here.shape} {here.dtype}")
+        if wrong:
+            raise ValueError("; ".join(sorted(wrong)))
+        for name, tensor in own.items():
+            tensor.data[...] = state[name]
+
+    def initialize(self, seed: int) -> None:
+        """Fills every parameter from its own random stream, named by its path, and seeds the modules that draw (dropout)."""
+        for name, parameter in self.named_parameters().items():
+            parameter.data[...] = parameter.fill(init.stream(seed, name), parameter.shape)
+        for path, module in self.modules():
+            module.seed(seed, path)
+
+    def seed(self, seed: int, path: str) -> None:
+        """Starts the module's random stream; most have none."""
+
+    def train(self, mode: bool = True) -> Module:
+        """Training mode (dropout drops, batch norm uses the batch's statistics), or not."""
+        for _, module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """The mode for evaluation and prediction."""
+        return self.train(False)
+
+    def astype(self, dtype: Any) -> Module:
+        """Converts parameters and floating buffers. Before an optimiser has laid them out."""
+        for tensor in {**self.named_parameters(), **self.named_buffers()}.values():
+            if np.issubdtype(tensor.dtype, np.floating):
+                tensor.data = tensor.data.astype(dtype)
+        return self
+
+
+class Sequential(Module):
+    """Modules one after the other."""
+
+    def __init__(self, *layers: Module) -> None:
+        self.layers = list(layers)
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        for i, layer in enumerate(self.layers):
+            yield str(i), layer
+
+    def forward(self, *inputs: Tensor) -> Any:
+        (x,) = inputs
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+_observer: Callable[[Module, Tensor], None] | None = None
+
+
+@contextmanager
+def observe(tell: Callable[[Module, Tensor], None]) -> Iterator[None]:
+    """Calls `tell(module, output)` after every module's forward: how a summary learns the shapes."""
+    global _observer
+    before, _observer = _observer, tell
+    try:
+        yield
+    finally:
+        _observer = before

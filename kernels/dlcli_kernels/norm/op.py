@@ -1,0 +1,328 @@
+"""Normalisation: batch norm over all axes but the last, layer norm over the last; gamma and beta (both optional) scale and shift.
+
+    out = gamma · (x - mean) / √(var + eps) + beta          var is biased: Σ (x - mean)² / n
+
+Training batch norm (Ioffe & Szegedy 2015) takes mean and var of its batch, per channel; inference takes the running ones. Layer norm (Ba et al.
+2016) takes those of each row. Batch norm in training is cut by channels, each of which is independent of the others; the rest by rows.
+"""
+
+from math import prod
+
+import numpy as np
+
+from ..spec import Op, Tol, case, normal, uniform
+
+TOLERANCE = {
+    "float32": Tol(2e-6, 2e-6, why="sums are in float64; a few roundings of an element remain"),
+    "float64": Tol(1e-12, 1e-13, why="sums of up to 10⁵ elements in another order"),
+}
+PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+
+
+def channels(op, x, *vectors):
+    """The number of channels; ValueError unless x has rows of them and each vector given has one element for each."""
+    if len(x.shape) < 2:
+        raise ValueError(f"{op}: x needs at least two axes, the last its channels, not {x.shape}")
+    if any(v is not None and v.shape != x.shape[-1:] for v in vectors):
+        shapes = [v.shape for v in vectors if v is not None]
+        raise ValueError(f"{op}: {x.shape[-1]} channels, but vectors of {shapes}")
+    return x.shape[-1]
+
+
+def scaled(normalised, gamma, beta):
+    out = normalised if gamma is None else normalised * gamma
+    return out if beta is None else out + beta
+
+
+def per_channel(x):
+    """The sum of x over all axes but the last, in float64."""
+    return np.sum(x, axis=tuple(range(x.ndim - 1)), dtype=np.float64)
+
+
+def for_inputs(grads, needed):
+    """dx, dgamma and dbeta by the names of the inputs that need them."""
+    return {n: g for n, g in zip(("x", "gamma", "beta"), grads, strict=True) if n in needed}
+
+
+def cast(x, *values):
+    """The values in the precision of x."""
+    return tuple(v.astype(x.dtype, copy=False) for v in values)
+
+
+# --- batch norm in training -----------------------------------------------------------------------
+
+
+def cut_channels(x, *others, **attrs):
+    """Along the last axis: a channel's statistics need all rows of it and nothing else."""
+    last = len(x.shape) - 1
+    rows = dict.fromkeys(("x", "out", "dout", "dx"), last)
+    vectors = ("gamma", "beta", "mean", "var", "dmean", "dvar", "inv_std", "dgamma", "dbeta")
+    return rows | dict.fromkeys(vectors, 0)
+
+
+def grain_channels(x, *others, **attrs):
+    """Ranges of at least 64 channels, so that each row of a range is worth a vector loop; a small batch is one range."""
+    if x.nbytes < 1 << 18:
+        return max(x.shape[-1], 1)
+    return 64 * max(-(-x.shape[-1] // (16 * 64)), 1)
+
+
+def infer_batchnorm(x, gamma=None, beta=None, *, eps=1e-5):
+    c = channels("batchnorm", x, gamma, beta)
+    return {"out": x, "mean": x.like(c), "var": x.like(c), "inv_std": x.like(c)}
+
+
+def batchnorm(x, gamma=None, beta=None, *, eps=1e-5):
+    """Two passes: the mean, then the mean square of what differs from it. Of no rows both are 0, of one row var is 0."""
+    rows = max(prod(x.shape[:-1]), 1)
+    mean = per_channel(x) / rows
+    var = per_channel(np.square(x - mean)) / rows
+    inv_std = 1 / np.sqrt(var + eps)
+    out = scaled((x - mean) * inv_std, gamma, beta)
+    return cast(x, out, mean, var, inv_std)
+
+
+def batchnorm_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
+    dmean, dvar = getattr(douts, "mean", None), getattr(douts, "var", None)
+    grads = call(
+        "batchnorm_grad", ins.x, ins.gamma, outs.mean, outs.var, douts.out, dmean, dvar, eps=eps
+    )
+    return for_inputs(grads, needed)
+
+
+def infer_batchnorm_grad(x, gamma, mean, var, dout, dmean=None, dvar=None, *, eps=1e-5):
+    c = channels("batchnorm_grad", x, gamma, mean, var, dmean, dvar)
+    return {"dx": x, "dgamma": x.like(c), "dbeta": x.like(c)}
+
+
+def batchnorm_grad(x, gamma, mean, var, dout, dmean=None, dvar=None, *, eps=1e-5):
+    """The gradients, those of the statistics included: mean and var are functions of x.
+
+    dmean and dvar are the gradients that reach x through the outputs mean and var, if any.
+    """
+    rows = max(prod(x.shape[:-1]), 1)
+    centred, inv_std = x - mean, 1 / np.sqrt(var + eps)
+    normalised = centred * inv_std
+    dbeta, dgamma = per_channel(dout), per_channel(dout * normalised)
+    scale = inv_std if gamma is None else gamma * inv_std
+    dx = scale * (dout - dbeta / rows - normalised * dgamma / rows)
+    dx = dx if dmean is None else dx + dmean / rows
+    dx = dx if dvar is None else dx + 2 * dvar * centred / rows
+    return cast(x, dx, dgamma, dbeta)
+
+
+# --- batch norm at inference ----------------------------------------------------------------------
+
+CUT_ROWS = dict.fromkeys(("x", "out", "dout", "dx"), 0)
+
+
+def infer_inference(x, gamma, beta, mean, var, *, eps=1e-5):
+    channels("batchnorm_inference", x, gamma, beta, mean, var)
+    return {"out": x}
+
+
+def inference(x, gamma, beta, mean, var, *, eps=1e-5):
+    return cast(x, scaled((x - mean) / np.sqrt(var + eps), gamma, beta))[0]
+
+
+def inference_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
+    """With respect to x, gamma and beta; the running statistics are constants."""
+    grads = call("batchnorm_inference_grad", ins.x, ins.gamma, ins.mean, ins.var, douts.out, eps=eps)
+    return for_inputs(grads, needed)
+
+
+def infer_inference_grad(x, gamma, mean, var, dout, *, eps=1e-5):
+    c = channels("batchnorm_inference_grad", x, gamma, mean, var)
+    return {"dx": x, "dgamma": x.like(c), "dbeta": x.like(c)}
+
+
+def inference_grad(x, gamma, mean, var, dout, *, eps=1e-5):
+    inv_std = 1 / np.sqrt(var + eps)
+    dx = scaled(dout * inv_std, gamma, None)
+    return cast(x, dx, per_channel(dout * (x - mean) * inv_std), per_channel(dout))
+
+
+def infer_update_running(running, batch, *, momentum, correction=1.0):
+    if running.shape != batch.shape:
+        raise ValueError(f"update_running: {running.shape} and {batch.shape} differ")
+    return {}
+
+
+def update_running(running, batch, *, momentum, correction=1.0):
+    """running ← (1 - momentum) · running + momentum · correction · batch, in place.
+
+    correction: n / (n - 1) for the variance of n > 1 elements, which makes it unbiased as PyTorch's running variance is; else 1.
+    """
+    running[...] = (1 - momentum) * running + momentum * correction * batch
+
+
+# --- layer norm -----------------------------------------------------------------------------------
+
+
+def cut_layernorm(x, *others, **attrs):
+    """Along the first axis; one row alone is one piece of work."""
+    if len(x.shape) < 2:
+        return None
+    return CUT_ROWS | {"mean": 0, "rstd": 0}
+
+
+def infer_layernorm(x, gamma=None, beta=None, *, eps=1e-5):
+    if not x.shape or any(v is not None and v.shape != x.shape[-1:] for v in (gamma, beta)):
+        raise ValueError(f"layernorm: gamma and beta have the length of the last axis of {x.shape}")
+    return {"out": x, "mean": x.like(*x.shape[:-1]), "rstd": x.like(*x.shape[:-1])}
+
+
+def layernorm(x, gamma=None, beta=None, *, eps=1e-5):
+    """rstd is 1 / √(var + eps), the reciprocal of the standard deviation of each row."""
+    features = max(x.shape[-1], 1)
+    mean = np.sum(x, axis=-1, keepdims=True, dtype=np.float64) / features
+    var = np.sum(np.square(x - mean), axis=-1, keepdims=True) / features
+    rstd = 1 / np.sqrt(var + eps)
+    out = scaled((x - mean) * rstd, gamma, beta)
+    return cast(x, out, mean[..., 0], rstd[..., 0])
+
+
+def layernorm_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
+    grads = call("layernorm_grad", ins.x, ins.gamma, outs.mean, outs.rstd, douts.out)
+    return for_inputs(grads, needed)
+
+
+def infer_layernorm_grad(x, gamma, mean, rstd, dout):
+    if mean.shape != x.shape[:-1] or rstd.shape != x.shape[:-1] or dout.shape != x.shape:
+        raise ValueError(f"layernorm_grad: x {x.shape}, mean {mean.shape}, rstd {rstd.shape}")
+    return {"dx": x, "dgamma": x.like(x.shape[-1]), "dbeta": x.like(x.shape[-1])}
+
+
+def layernorm_grad(x, gamma, mean, rstd, dout):
+    features = max(x.shape[-1], 1)
+    normalised = (x - mean[..., None]) * rstd[..., None]
+    d = scaled(dout, gamma, None)
+    along = np.sum(d * normalised, axis=-1, keepdims=True) / features
+    dx = rstd[..., None] * (d - np.sum(d, axis=-1, keepdims=True) / features - normalised * along)
+    return cast(x, dx, per_channel(dout * normalised), per_channel(dout))
+
+
+# --- cases ----------------------------------------------------------------------------------------
+
+SHAPES = [(7, 3), (2, 1), (1, 5), (3, 5, 7), (2, 3, 5, 11), (13, 1, 300), (301, 2), (0, 4), (3, 0), (5, 67)]
+AFFINE = [(True, True), (True, False), (False, True), (False, False)]
+BENCH = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 64), (512, 512)]
+
+
+def affine(c, gamma=True, beta=True):
+    return ({"gamma": normal(c)} if gamma else {}) | ({"beta": normal(c)} if beta else {})
+
+
+def offset(rng, dtype):
+    """Channels whose mean is a thousand times their standard deviation."""
+    return {"x": (1e3 + rng.standard_normal((40, 5))).astype(dtype)}
+
+
+def statistics(c):
+    return {"mean": normal(c), "var": uniform(0.1, 2.0, c)}
+
+
+def grad_operands(shape, gamma=True):
+    c = shape[-1]
+    return {"x": normal(*shape), "dout": normal(*shape), **affine(c, gamma, False), **statistics(c)}
+
+
+BATCHNORM = Op(
+    "batchnorm",
+    infer_batchnorm,
+    batchnorm,
+    batchnorm_gradient,
+    optional=("inv_std",),
+    cut=cut_channels,
+    grain=grain_channels,
+    tolerance=TOLERANCE,
+    cases=[case(x=normal(*s), **affine(s[-1])) for s in SHAPES]
+    + [case(x=normal(6, 5, 3), **affine(3, *a), eps=e) for a in AFFINE for e in (1e-5, 0.1)]
+    + [case(x=normal(6, 8, layout=layout), **affine(8)) for layout in ("F", "strided", "reversed")]
+    + [case("offset", offset, x=normal(40, 5), **affine(5))],
+    bench=[case(x=normal(*s), **affine(s[-1])) for s in BENCH],
+    prefer=PREFER,
+)
+
+BATCHNORM_GRAD = Op(
+    "batchnorm_grad",
+    infer_batchnorm_grad,
+    batchnorm_grad,
+    cut=cut_channels,
+    grain=grain_channels,
+    tolerance=TOLERANCE,
+    cases=[case(**grad_operands(s)) for s in SHAPES]
+    + [case(**grad_operands((6, 5, 3), g), eps=e) for g in (True, False) for e in (1e-5, 0.1)]
+    + [case(**grad_operands((6, 3)), dmean=normal(3), dvar=normal(3))]
+    + [case(**grad_operands((6, 3)), **{n: normal(3)}) for n in ("dmean", "dvar")],
+    bench=[case(**grad_operands(s)) for s in BENCH],
+    prefer=PREFER,
+)
+
+BATCHNORM_INFERENCE = Op(
+    "batchnorm_inference",
+    infer_inference,
+    inference,
+    inference_gradient,
+    cut=CUT_ROWS,
+    tolerance=TOLERANCE,
+    cases=[case(x=normal(*s), **affine(s[-1]), **statistics(s[-1])) for s in SHAPES]
+    + [case(x=normal(6, 5, 3), **affine(3, *a), **statistics(3), eps=0.1) for a in AFFINE]
+    + [case(x=normal(6, 8, layout=layout), **affine(8), **statistics(8)) for layout in ("F", "strided")],
+    bench=[case(x=normal(*s), **affine(s[-1]), **statistics(s[-1])) for s in BENCH],
+    prefer=PREFER,
+)
+
+BATCHNORM_INFERENCE_GRAD = Op(
+    "batchnorm_inference_grad",
+    infer_inference_grad,
+    inference_grad,
+    cut=CUT_ROWS,
+    partial=("dgamma", "dbeta"),
+    tolerance=TOLERANCE,
+    cases=[case(**grad_operands(s)) for s in SHAPES] + [case(**grad_operands((6, 5, 3), False), eps=0.1)],
+    bench=[case(**grad_operands(s)) for s in BENCH],
+    prefer=PREFER,
+)
+
+UPDATE_RUNNING = Op(
+    "update_running",
+    infer_update_running,
+    update_running,
+    inout=("running",),
+    tolerance=TOLERANCE,
+    cases=[case(running=normal(n), batch=normal(n), momentum=m, correction=c)
+           for n in (1, 67, 0) for m in (0.1, 1.0) for c in (1.0, 7 / 6)],
+    bench=[case(running=normal(64), batch=normal(64), momentum=0.1)],
+    prefer=PREFER,
+)
+
+LAYERNORM = Op(
+    "layernorm",
+    infer_layernorm,
+    layernorm,
+    layernorm_gradient,
+    optional=("mean", "rstd"),
+    cut=cut_layernorm,
+    tolerance=TOLERANCE,
+    cases=[case(x=normal(*s), **affine(s[-1])) for s in [*SHAPES, (17,)]]
+    + [case(x=normal(6, 5, 3), **affine(3, *a), eps=e) for a in AFFINE for e in (1e-5, 0.1)]
+    + [case(x=normal(6, 8, layout=layout), **affine(8)) for layout in ("F", "strided", "reversed")]
+    + [case("offset", offset, x=normal(40, 5), **affine(5))],
+    bench=[case(x=normal(*s), **affine(s[-1])) for s in BENCH],
+    prefer=PREFER,
+)
+
+LAYERNORM_GRAD = Op(
+    "layernorm_grad",
+    infer_layernorm_grad,
+    layernorm_grad,
+    cut=cut_layernorm,
+    partial=("dgamma", "dbeta"),
+    tolerance=TOLERANCE,
+    cases=[case(x=normal(*s), dout=normal(*s), mean=normal(*s[:-1]), rstd=uniform(0.5, 3.0, *s[:-1]), **affine(s[-1], g, False))
+           for s in [*SHAPES, (17,)] for g in (True, False)],
+    bench=[case(x=normal(*s), dout=normal(*s), mean=normal(*s[:-1]), rstd=uniform(0.5, 3.0, *s[:-1]), **affine(s[-1], True, False))
+           for s in BENCH],
+    prefer=PREFER,
+)
