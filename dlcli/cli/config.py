@@ -13,6 +13,7 @@ An unknown key is a usage error with a suggestion, and so is a value of another 
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is not TOML", why=str(error)) from error
+        raise UsageError(f"{path}:{_place(text, error)}: is not TOML", why=str(error)) from error
     except RecursionError as error:
         raise UsageError(f"{path}: is nested too deeply") from error
     for table, content in values.items():
@@ -92,6 +93,13 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         if not isinstance(content, dict):
             raise UsageError(f"{path}: {table} is not a table", why=f"write it as [{table}]")
     return values
+
+
+def _place(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """line:column of an error, which Python 3.11 says in the message only."""
+    if found := re.search(r"line (\d+), column (\d+)", str(error)):
+        return f"{found[1]}:{found[2]}"
+    return f"{text.count(chr(10)) + 1}:{len(text) - text.rfind(chr(10))}"
 
 
 # --- --set --------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from dlcli.cli.options import (
     output_options,
     thresholds,
 )
-from dlcli.errors import GateError
+from dlcli.errors import DlcliError, GateError
 
 GATES = ["accuracy"] + [
     f"{mean}_{figure}" for mean in ("macro", "weighted") for figure in ("precision", "recall", "f1")
@@ -111,7 +111,7 @@ def _plot(restored: Any, dataset: Any, split: str, found: Any, *, other: bool) -
     try:
         path = restored.run.folder("plots") / f"{'-'.join(words)}.png"
         plot.confusion(found.confusion, restored.classes, path, f"{dataset.name}, {split} part")
-    except OSError as error:
+    except (OSError, DlcliError) as error:
         output.warn(f"the confusion matrix was not drawn: {error}")
         return None
     return path

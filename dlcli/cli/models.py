@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dlcli.cli import output
+from dlcli.cli.config import default_of
 from dlcli.cli.options import command, data_dir, group, output_options
 
 
@@ -51,7 +52,7 @@ def show(name: str, data: str, data_dir: Path | None) -> None:
     module = catalog.load(name)
     about = datasets.describe(data, data_dir=data_dir)
     model = module.build(module.Config(), about.shape, len(about.classes), seed=0)
-    rows = catalog.summary(model)
+    rows = catalog.summary(model, about.shape)
     total = sum(row.parameters for row in rows)
     if output.settings.json:
         output.document(
@@ -82,11 +83,7 @@ def show(name: str, data: str, data_dir: Path | None) -> None:
 
 def settings(config: type) -> dict[str, Any]:
     """The settings of a model's `Config` with their defaults."""
-    found = {}
-    for field in fields(config):
-        made = field.default_factory
-        found[field.name] = field.default if made is MISSING else made()
-    return found
+    return {field.name: default_of(field) for field in fields(config)}
 
 
 def layer(row: Any) -> dict[str, Any]:
@@ -94,15 +91,13 @@ def layer(row: Any) -> dict[str, Any]:
     return {
         "name": row.name,
         "layer": row.layer,
-        "output_shape": list(row.output_shape),
+        "output_shape": list(row.output),
         "parameters": row.parameters,
     }
 
 
 def layers(rows: list[Any]) -> None:
     """The table of a model's layers, with the sum of their parameters."""
-    cells = [
-        (r.name, r.layer, "×".join(map(str, r.output_shape)), f"{r.parameters:,}") for r in rows
-    ]
+    cells = [(r.name, r.layer, "×".join(map(str, r.output)), f"{r.parameters:,}") for r in rows]
     total = f"{sum(row.parameters for row in rows):,}"
     output.table(("name", "layer", "output", "parameters"), [*cells, ("", "", "", total)], left=2)

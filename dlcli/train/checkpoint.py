@@ -1,11 +1,11 @@
 """Checkpoints: safetensors and JSON under a manifest of SHA-256 sums. Never pickle.
 
-    checkpoints/<which>/
-        model.safetensors      parameters and buffers, by their path in the model
-        optimizer.safetensors  per phase, "<phase>/<key>"
-        state.json             where training stands: all that a resumed run needs besides
-        model.json             what it takes to build the model and to feed it
-        manifest.json          the size and SHA-256 of each file; written last
+checkpoints/<which>/
+    model.safetensors      parameters and buffers, by their path in the model
+    optimizer.safetensors  per phase, "<phase>/<key>"
+    state.json             where training stands: all that a resumed run needs besides
+    model.json             what it takes to build the model and to feed it
+    manifest.json          the size and SHA-256 of each file; written last
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ FORMAT, SCHEMA = "dlcli-checkpoint", 1
 MANIFEST = "manifest.json"
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json", "model.json")
 MOST_MANIFEST = 1 << 16  # bytes
-UNSAFE = frozenset(
-    ".pt .pth .pkl .pickle .ckpt .bin .h5 .hdf5 .keras .npy .npz .joblib .pb .msgpack".split()
-)
+UNSAFE = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".h5", ".hdf5", ".keras")
+UNSAFE += (".npy", ".npz", ".joblib", ".pb", ".msgpack")
 ATTEMPTS = 20  # at reading what another process replaces at the same time
 
 

@@ -7,29 +7,29 @@ the checkpoint (see `progress.py`) or a function of the recipe.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from dlcli import optim, schedule
 from dlcli.data.dataset import Dataset
-from dlcli.data.loader import Loader
 from dlcli.data.normalize import Normalize
-from dlcli.errors import DataError, DlcliError, OutputError, UsageError
-from dlcli.train import checkpoint, jsonfile
+from dlcli.errors import DlcliError, NonFiniteError, OutputError, UsageError
+from dlcli.train import atomic, checkpoint, jsonfile, prepare
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums
 from dlcli.train.progress import Progress
 from dlcli.train.protocol import Adaptive, Batch, Model, Observer, Quiet
-from dlcli.train.recipe import Recipe, lower_is_better
+from dlcli.train.recipe import Recipe
 from dlcli.train.run import RunDir
 from dlcli.train.signals import Interrupted, Signals
-from dlcli.train.step import Stepper
-from dlcli.train.validate import validate
+from dlcli.train.step import Halted, Stepper
 
 __all__ = ["Interrupted", "Summary", "Trainer"]
+
+RECENT = 3  # batches whose samples are named after a NaN
 
 
 @dataclass(frozen=True)
@@ -79,88 +79,39 @@ class Trainer:
         resume: Checkpoint | None = None,
         workers: int = 1,
     ) -> None:
-        self.model, self.dataset, self.recipe, self.run = model, dataset, recipe, run
+        self.model, self.dataset, self.run = model, dataset, run
+        self.recipe = recipe = recipe.with_(lr=recipe.resolved_lr())
         self.observer: Observer = observer or Quiet()
         self.resumed = resume is not None
-        self.progress = Progress(recipe=recipe.to_dict(), fingerprint=dataset.fingerprint)
         self.warnings = list(resume.warnings) if resume else []
-        train, val = dataset.splits["train"], dataset.splits["val"]
-        if not len(train):
-            raise DataError(f"{dataset.name}: the training part is empty")
-        if not len(val) and recipe.monitor.startswith("val_"):
-            raise UsageError(
-                f"monitor = {recipe.monitor!r} is not possible",
-                why=f"{dataset.name} has no validation part",
-                hint="set monitor=loss",
-            )
+        self.progress = Progress(recipe=recipe.to_dict(), fingerprint=dataset.fingerprint)
+        prepare.check_data(dataset, recipe)
         if resume is not None:
-            self.progress = self._resumed(resume)
+            self.progress = prepare.resumed(resume, dataset, recipe)
             normalize = Normalize.from_json(resume.model_info.get("normalize"))
             model_info = {**resume.model_info, **(model_info or {})}
-        self.normalize = normalize or Normalize.fit(train)
+        normalize = normalize or Normalize.fit(dataset.splits["train"])
         self.model_info = {
             **(model_info or {}),
             "input_shape": list(dataset.shape),
             "classes": list(dataset.classes),
-            "normalize": self.normalize.to_json(),
+            "normalize": normalize.to_json(),
             "data": dataset.source,
             "fingerprint": dataset.fingerprint,
         }
-        settings: dict[str, Any] = {"seed": recipe.seed, "shuffle": True, "workers": workers}
-        self.loader = Loader(train, self.normalize, recipe.batch_size, **settings)
-        self.val_loader = Loader(val, self.normalize, recipe.batch_size, workers=workers)
-        self.steps_per_epoch = -(-len(self.loader) // recipe.accumulate)
-        self.total_steps = recipe.epochs * self.steps_per_epoch
-        if recipe.max_steps is not None:
-            self.total_steps = min(self.total_steps, recipe.max_steps)
-        self.schedule = self._make_schedule()
-        phases = model.phases()
-        self.stepper = Stepper(model, {p.name: (p, self._make_optimizer(p)) for p in phases})
+        self.loader, self.val_loader = prepare.loaders(dataset, normalize, recipe, workers)
+        self.steps_per_epoch, self.total_steps = prepare.steps(len(self.loader), recipe)
+        self.schedule = prepare.make_schedule(recipe, self.total_steps)
+        self.stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
         if resume is not None:
-            self.stepper.load(resume)
             checkpoint.restore(model, resume)
+            self.stepper.load_state_dict(resume.optimizer, str(resume.source))
             if isinstance(self.schedule, Adaptive):
                 self.schedule.load(self.progress.schedule)
         self.signals = Signals()
-        self._seconds_before, self._started = self.progress.seconds, time.monotonic()
-        self._busy, self._images = 0.0, 0
-
-    def _resumed(self, resume: Checkpoint) -> Progress:
-        progress = Progress.from_json(resume.state, f"{resume.source}/state.json")
-        if progress.fingerprint != self.dataset.fingerprint:
-            raise UsageError(
-                f"{self.dataset.name} is not the data that {self.run.name} began with",
-                why="its fingerprint differs: other samples, classes or order",
-                hint="give the original data, or start a new run",
-            )
-        Recipe.from_dict(progress.recipe).resume_as(self.recipe.complete())
-        progress.recipe = self.recipe.to_dict()
-        return progress
-
-    def _make_schedule(self) -> Any:
-        settings: dict[str, Any] = {}
-        if self.recipe.schedule == "plateau":
-            settings["mode"] = "min" if lower_is_better(self.recipe.monitor) else "max"
-        return schedule.make(
-            self.recipe.schedule,
-            lr=self.recipe.resolved_lr(),
-            total_steps=self.total_steps,
-            warmup_steps=self.recipe.warmup,
-            **settings,
-        )
-
-    def _make_optimizer(self, phase: Any) -> Any:
-        recipe = self.recipe
-        settings = {} if recipe.momentum is None else {"momentum": recipe.momentum}
-        return optim.make(
-            recipe.optimizer,
-            phase.parameters,
-            weight_decay=recipe.weight_decay,
-            l1=recipe.l1,
-            clip_norm=recipe.clip_norm,
-            clip_value=recipe.clip_value,
-            **settings,
-        )
+        self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
+        self._started = time.monotonic() - self.progress.seconds
+        self._busy, self._images, self._checked = 0.0, 0, False
 
     # --- from the first step to the last
 
@@ -171,73 +122,71 @@ class Trainer:
         keeps status.json. NonFiniteError (7): a loss or gradient became NaN or infinite; the
         weights are those of before, and nan.json has the last batches' samples. Interrupted
         (130, 143): a signal came, "last" was saved. OutputError (9): a save failed, the old
-        checkpoint is intact.
+        checkpoint is intact. UsageError: the run is another process's, was trained already, or
+        the recipe asks for a figure that there is not.
         """
         with self.run.lock():
-            if (stop := self.progress.why_stop(self.recipe)) is not None:
-                return self._finish(stop, already=True)
-            with self.signals:
-                return self._fit()
+            stop = self.progress.why_stop(self.recipe)
+            if already := stop is not None:
+                if self.run.status().get("state") != "finished":  # killed just before it said so
+                    self._status(state="finished", stop=stop)
+            else:
+                with self.signals:
+                    stop = self._fit()
+        p, speed = self.progress, self._images / self._busy if self._busy else 0.0
+        summary = Summary(p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed)
+        self.observer.on_stop(summary)
+        return summary
 
-    def _fit(self) -> Summary:
+    def _fit(self) -> str:
         self._begin()
-        outcome: dict[str, Any] = {"state": "failed", "error": "an unexpected error"}
+        outcome = {"state": "failed", "error": "an unexpected error"}
         try:
             self.model.train()
             while (stop := self.progress.why_stop(self.recipe)) is None:
                 self._epoch()
-            self._status(state="finished", stop=stop)
-        except Interrupted as signal:
-            outcome = {"state": "interrupted", "error": signal.what}
+            outcome = {"state": "finished", "stop": stop}
+        except Interrupted as interruption:
+            outcome = {"state": "interrupted", "error": interruption.what}
             raise
         except DlcliError as error:
             outcome = {"state": "failed", "error": error.what}
             raise
-        except KeyboardInterrupt:
-            outcome = {"state": "interrupted", "error": "interrupted"}
-            raise
-        else:
-            outcome = {}
         finally:
-            if outcome:
-                with suppress(OutputError):  # the error on its way says more
+            if outcome["state"] != "finished":
+                with suppress(OutputError):  # the error that is on its way says more
                     self._status(**outcome)
-        return self._finish(stop, already=False)
+        self._status(**outcome)
+        return stop
 
     def _begin(self) -> None:
         if not self.resumed and self.run.checkpoints.exists():
             raise UsageError(
-                f"{self.run.path}: has been trained already",
-                hint=f"resume it with `dlcli train --resume {self.run.path}`",
+                f"{self.run.path} has been trained already",
+                hint=f"go on with `dlcli train --resume {self.run.path}`",
             )
         kept = self.run.truncate_metrics(self.progress.records)
-        if kept != self.progress.records:
+        if kept < self.progress.records:
             self.warnings.append(f"{self.run.path}/metrics.jsonl: earlier lines are lost")
             self.progress.records = kept
-        self._started = time.monotonic()
+        self._started = time.monotonic() - self.progress.seconds
         self._status(state="running", error=None, stop=None)
-        info = {
-            "run": str(self.run.path),
-            "step": self.progress.step,
-            "epoch": self.progress.epoch,
-            "epochs": self.recipe.epochs,
-            "steps_per_epoch": self.steps_per_epoch,
-            "total_steps": self.total_steps,
-            "train_images": len(self.loader.split),
-            "val_images": len(self.val_loader.split),
-            "batch_size": self.recipe.batch_size,
-            "monitor": self.recipe.monitor,
-            "parameters": sum(t.data.size for t in self.model.named_parameters().values()),
-            "warnings": self.warnings,
-        }
-        self.observer.on_start(info)
-
-    def _finish(self, stop: str, *, already: bool) -> Summary:
-        p = self.progress
-        speed = self._images / self._busy if self._busy else 0.0
-        summary = Summary(p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed)
-        self.observer.on_stop(summary)
-        return summary
+        self.observer.on_start(
+            {
+                "run": str(self.run.path),
+                "step": self.progress.step,
+                "epoch": self.progress.epoch,
+                "epochs": self.recipe.epochs,
+                "steps_per_epoch": self.steps_per_epoch,
+                "total_steps": self.total_steps,
+                "train_images": len(self.loader.split),
+                "val_images": len(self.val_loader.split),
+                "batch_size": self.recipe.batch_size,
+                "monitor": self.recipe.monitor,
+                "parameters": sum(t.data.size for t in self.model.named_parameters().values()),
+                "warnings": self.warnings,
+            }
+        )
 
     def _epoch(self) -> None:
         """Steps to the end of the epoch or of the training, then validation and checkpoints."""
@@ -249,24 +198,107 @@ class Trainer:
                 self._heed_signals()
                 if p.why_stop_now(recipe, self._seconds()) is not None:
                     break
-                ends = p.batch == len(self.loader)
-                if recipe.checkpoint_every and p.step % recipe.checkpoint_every == 0 and not ends:
+                every, ends = recipe.checkpoint_every, p.batch == len(self.loader)
+                if every is not None and p.step % every == 0 and not ends:
                     self._save("last")
-        busy = time.monotonic() - started
-        self._busy, self._images = self._busy + busy, self._images + images
-        self._end_epoch({"seconds": busy, "images_per_second": images / busy if busy else 0.0})
+        seconds = time.monotonic() - started
+        self._busy, self._images = self._busy + seconds, self._images + images
+        self._end_epoch(seconds, images)
 
     def _step(self, group: list[Batch]) -> int:
         """One update by each phase on a group of batches; the number of its images."""
         p = self.progress
         lr = float(self.schedule.at(p.step))
+        for number, batch in enumerate(group, p.batch):
+            self._recent.append({"epoch": p.epoch, "batch": number, "indices": batch.indices})
         try:
             loss, sums, images = self.stepper.step(group, lr)
-        except DlcliError as error:
-            raise self._halted(error, group, lr) from error
+        except Halted as halted:
+            raise self._halt(halted, lr) from None
+        total = Sums(p.sums, p.samples)
+        total.add(sums, images)
         p.step, p.batch, p.lr = p.step + 1, p.batch + len(group), lr
-        totals = Sums(p.sums, p.samples)
-        totals.add(sums, images)
-        p.sums, p.samples = totals.sums, totals.samples
+        p.sums, p.samples = total.sums, total.samples
+        if not self._checked:
+            prepare.check_figures(recipe=self.recipe, total=total, val=len(self.val_loader) > 0)
+            self._checked = True
         self.observer.on_step(p.step, loss, lr, images)
         return images
+
+    def _end_epoch(self, seconds: float, images: int) -> None:
+        """Validates, records, chooses the best, saves. Also after the last step of a part."""
+        p, monitor = self.progress, self.recipe.monitor
+        val = self.stepper.validate(self.val_loader, lambda: self.signals.received is not None)
+        if val is None:
+            self._heed_signals()  # resuming begins with this validation
+            return
+        whole = p.batch == len(self.loader)
+        figures = {**Sums(p.sums, p.samples).means(), **val.means("val_")}
+        record = {"epoch": p.epoch + 1, "step": p.step, "lr": p.lr, **figures}
+        record |= {} if whole else {"partial": True}
+        record["timing"] = {
+            "seconds": seconds,
+            "images_per_second": images / seconds if seconds else 0.0,
+            "elapsed": self._seconds(),
+        }
+        record = jsonfile.plain(record)
+        best, improved = p.improves(record, monitor)
+        p.best = record if best else p.best
+        p.last, p.records = record, p.records + 1
+        if whole:
+            p.stale = 0 if improved else p.stale + 1
+            p.epoch, p.batch, p.sums, p.samples = p.epoch + 1, 0, {}, 0
+            if isinstance(self.schedule, Adaptive) and record[monitor] is not None:
+                self.schedule.observe(record[monitor])
+        self.run.append_metrics(record)
+        self.observer.on_epoch(record)
+        if best:
+            self._save("best")
+        self._save("last")
+        self._status(state="running")
+
+    # --- saving and stopping
+
+    def _seconds(self) -> float:
+        """Spent on this run in all its parts."""
+        return time.monotonic() - self._started
+
+    def _status(self, **changes: Any) -> None:
+        p = self.progress
+        at = {"epoch": p.epoch, "step": p.step, "seconds": self._seconds()}
+        self.run.write_status(**at, best=p.best, last=p.last, **changes)
+
+    def _save(self, which: str) -> None:
+        p = self.progress
+        p.seconds = self._seconds()
+        if isinstance(self.schedule, Adaptive):
+            p.schedule = self.schedule.state()
+        state = (self.model.state_dict(), self.stepper.state_dict(), p.to_json(), self.model_info)
+        checkpoint.save(self.run.checkpoints, which, Checkpoint(*state))
+        self.observer.on_checkpoint(which, p.step)
+
+    def _heed_signals(self) -> None:
+        signum = self.signals.received
+        if signum is not None:
+            self._save("last")
+            hint = f"go on with `dlcli train --resume {self.run.path}`"
+            raise Interrupted(signum, why=f"step {self.progress.step} is saved", hint=hint)
+
+    def _halt(self, halted: Halted, lr: float) -> NonFiniteError:
+        """Writes nan.json, and "last" if the model is as before the step; the error to raise."""
+        p, split = self.progress, self.loader.split
+        batches = [
+            {**batch, "ids": [split.id(int(i)) for i in batch["indices"]]} for batch in self._recent
+        ]
+        report = {"step": p.step, "epoch": p.epoch, "phase": halted.phase, "lr": lr}
+        report |= {"loss": str(halted.loss), "grad_norm": str(halted.grad_norm)}
+        dump = self.run.path / "nan.json"
+        atomic.write_file(dump, jsonfile.dumps({**report, "batches": batches}))
+        if halted.clean:
+            self._save("last")
+        what = "a gradient" if halted.grad_norm is not None else "the loss"
+        return NonFiniteError(
+            f"{what} became NaN or infinite in step {p.step + 1}, epoch {p.epoch + 1}",
+            why=f"loss {halted.loss:g}, lr {lr:g}; the last batches' samples are in {dump}",
+            hint="try a lower --lr, or clip_norm=1",
+        )

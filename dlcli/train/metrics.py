@@ -26,7 +26,7 @@ class Sums:
         self.samples += samples
 
     def means(self, prefix: str = "") -> dict[str, float]:
-        """The figures, e.g. {"val_loss", "val_accuracy"} with the prefix "val_"; {} without data."""
+        """The figures by name, e.g. "val_loss" with the prefix "val_"; {} without data."""
         if not self.samples:
             return {}
         return {prefix + NAMES.get(k, k): v / self.samples for k, v in self.sums.items()}

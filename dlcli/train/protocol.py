@@ -6,11 +6,12 @@ parameters that it moves; the loop runs them in order in each step and needs no 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
+if TYPE_CHECKING:  # whoever only reads a run loads neither
+    import numpy as np
 
-from dlcli.engine.tensor import Tensor
+    from dlcli.engine.tensor import Tensor
 
 
 class Batch(Protocol):
@@ -68,6 +69,20 @@ class Model(Protocol):
 
     def eval(self) -> Any:
         """Evaluation mode."""
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A schedule that reacts to a figure and so has a state, such as reduce-on-plateau."""
+
+    def observe(self, value: float) -> None:
+        """After each epoch, with `monitor`'s value."""
+
+    def state(self) -> dict[str, Any]:
+        """What JSON can hold."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes up what `state` gave."""
 
 
 class Observer(Protocol):

@@ -16,7 +16,9 @@ from safetensors import numpy as safetensors_numpy
 
 from dlcli.errors import CheckpointError
 
-DTYPES = frozenset({"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"})
+DTYPES = frozenset(
+    {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
+)
 MOST_HEADER = 32 << 20
 
 
@@ -64,16 +66,16 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def misfits(
-    wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
-) -> list[str]:
+def misfits(wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
     """How `found` differs from `wanted` in names, shapes and dtypes: a phrase each, or []."""
     lines = [f"{key} is missing" for key in wanted if key not in found]
     lines += [f"{key} is not in the model" for key in found if key not in wanted]
     for key, want in wanted.items():
         got = found.get(key)
         if got is not None and (got.shape, got.dtype) != (want.shape, want.dtype):
-            lines.append(f"{key} is {got.dtype}{list(got.shape)}, not {want.dtype}{list(want.shape)}")
+            lines.append(
+                f"{key} is {got.dtype}{list(got.shape)}, not {want.dtype}{list(want.shape)}"
+            )
     return lines
 
 

@@ -99,6 +99,7 @@ def labels_with_some_ignored(n, k, *, cotangent=False, weighted=False):
 
 
 SIZES = [(1, 1), (5, 1), (1, 7), (31, 10), (13, 129), (0, 4), (3, 1009)]
+PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 
 SOFTMAX_CROSS_ENTROPY = Op(
     "softmax_cross_entropy",
@@ -130,6 +131,7 @@ SOFTMAX_CROSS_ENTROPY = Op(
         case(x=normal(n, k), y=integers(0, k, n), label_smoothing=0.0)
         for n, k in ((128, 10), (4096, 1000))
     ],
+    prefer=PREFER,
 )
 
 
@@ -194,6 +196,7 @@ SOFTMAX_CROSS_ENTROPY_GRAD = Op(
         case(f"{n}×{k}", label_smoothing=0.0, make=labels_and_cotangent(n, k))
         for n, k in ((128, 10), (4096, 1000))
     ],
+    prefer=PREFER,
 )
 
 
@@ -262,6 +265,7 @@ SOFT_CROSS_ENTROPY = Op(
     cases=[case(x=normal(n, k), target=uniform(0.0, 1.0, n, k)) for n, k in SIZES]
     + [case("large", x=uniform(-1e3, 1e3, 16, 10), target=uniform(0.0, 1.0, 16, 10))],
     bench=[case(x=normal(128, 10), target=uniform(0.0, 1.0, 128, 10))],
+    prefer=PREFER,
 )
 
 
@@ -291,4 +295,5 @@ SOFT_CROSS_ENTROPY_GRAD = Op(
         case(x=normal(n, k), target=uniform(0.0, 1.0, n, k), dout=normal(n)) for n, k in SIZES
     ],
     bench=[case(x=normal(128, 10), target=uniform(0.0, 1.0, 128, 10), dout=normal(128))],
+    prefer=PREFER,
 )

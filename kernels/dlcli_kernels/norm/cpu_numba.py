@@ -24,27 +24,26 @@ def workspace(op, x, *others, **attrs):
 
 
 def _flat(x):
-    """x (…, C) as one contiguous axis, and the distance between its rows; a range of channels reaches over those between."""
+    """x (…, C) as one axis without gaps; a range of channels reaches over the others between its rows."""
     if x.flags.c_contiguous:
-        return x.reshape(-1), x.shape[-1]
-    stride = x.strides[-2] // x.itemsize
-    rows = x.size // x.shape[-1]
-    return as_strided(x, ((rows - 1) * stride + x.shape[-1],), x.strides[-1:]), stride
+        return x.reshape(-1)
+    return as_strided(x, ((_rows(x) - 1) * _stride(x) + x.shape[-1],), x.strides[-1:])
 
 
-def _or_empty(vector, x):
-    """The vector, or one of no elements in place of None: one compiled kernel serves both."""
-    return x.reshape(-1)[:0] if vector is None else vector
+def _stride(x):
+    """The distance between rows in elements."""
+    leading = zip(x.shape[-2::-1], x.strides[-2::-1], strict=True)
+    return next((s // x.itemsize for n, s in leading if n > 1), x.shape[-1])
 
 
 def _rows(x):
-    return x.size // x.shape[-1] if x.shape[-1] else 0
+    return x.size // max(x.shape[-1], 1)
 
 
 @kernel
 def _rows_as_one(c, stride):
     """How many rows are taken as one."""
-    return max(1, LANES // c) if stride == c else 1
+    return max(1, LANES // c) if stride == c and c > 0 else 1
 
 
 @kernel
@@ -91,20 +90,18 @@ def _apply_row(out, x, mean, scale, shift):
 
 
 @kernel
-def _apply(out, x, mean, scale, shift, rows, stride, out_stride, c, k):
-    if out_stride != stride:
-        k = 1
-    w, whole = k * c, rows // k
+def _apply(out, x, mean, scale, shift, rows, stride, c, k):
+    w, step, whole = k * c, k * stride, rows // k
     for r in range(whole):
-        i, o = r * k * stride, r * k * out_stride
-        _apply_row(out[o : o + w], x[i : i + w], mean, scale, shift)
+        i = r * step
+        _apply_row(out[i : i + w], x[i : i + w], mean, scale, shift)
     for r in range(whole * k, rows):
-        i, o = r * stride, r * out_stride
-        _apply_row(out[o : o + c], x[i : i + c], mean, scale, shift)
+        i = r * stride
+        _apply_row(out[i : i + c], x[i : i + c], mean, scale, shift)
 
 
 @kernel
-def _batchnorm(out, mean, var, inv_std, x, gamma, beta, eps, rows, stride, out_stride, scratch):
+def _batchnorm(out, mean, var, inv_std, x, gamma, beta, eps, rows, stride, scratch):
     c = mean.size
     sums, squares, centre, scale, shift = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     k = _rows_as_one(c, stride)
@@ -130,16 +127,15 @@ def _batchnorm(out, mean, var, inv_std, x, gamma, beta, eps, rows, stride, out_s
     _tile(centre, c, k)
     _tile(scale, c, k)
     _tile(shift, c, k)
-    _apply(out, x, centre, scale, shift, rows, stride, out_stride, c, k)
+    _apply(out, x, centre, scale, shift, rows, stride, c, k)
 
 
 def batchnorm(out, mean, var, inv_std, x, gamma, beta, *, eps=1e-5, scratch):
-    (flat, stride), (to, out_stride) = _flat(x), _flat(out)
-    empty = flat[:0]
+    flat, empty = _flat(x), mean[:0]
     _batchnorm(
-        to, mean, var, empty if inv_std is None else inv_std, flat,
+        _flat(out), mean, var, empty if inv_std is None else inv_std, flat,
         empty if gamma is None else gamma, empty if beta is None else beta,
-        float(eps), _rows(x), stride, out_stride, scratch,
+        float(eps), _rows(x), _stride(x), scratch,
     )  # fmt: skip
 
 
@@ -213,3 +209,164 @@ def _batchnorm_grad(
     _tile(of_x, c, k)
     _tile(shift, c, k)
     _grad_rows(dx, x, dout, centre, of_dout, of_x, shift, rows, stride, c, k)
+
+
+def batchnorm_grad(
+    dx, dgamma, dbeta, x, gamma, mean, var, dout, dmean, dvar, *, eps=1e-5, scratch
+):  # fmt: skip
+    gamma, dmean, dvar = (mean[:0] if v is None else v for v in (gamma, dmean, dvar))
+    _batchnorm_grad(
+        _flat(dx), dgamma, dbeta, _flat(x), gamma, mean, var, _flat(dout), dmean, dvar,
+        float(eps), False, _rows(x), _stride(x), scratch,
+    )  # fmt: skip
+
+
+def batchnorm_inference_grad(dx, dgamma, dbeta, x, gamma, mean, var, dout, *, eps=1e-5, scratch):
+    empty = mean[:0]
+    _batchnorm_grad(
+        _flat(dx), dgamma, dbeta, _flat(x), empty if gamma is None else gamma, mean, var,
+        _flat(dout), empty, empty, float(eps), True, _rows(x), _stride(x), scratch,
+    )  # fmt: skip
+
+
+@kernel
+def _inference(out, x, gamma, beta, mean, var, eps, rows, scratch):
+    c = mean.size
+    centre, scale, shift = scratch[0], scratch[1], scratch[2]
+    k = _rows_as_one(c, c)
+    for j in range(c):
+        centre[j] = mean[j]
+        scale[j] = 1.0 / np.sqrt(np.float64(var[j]) + eps)
+        if gamma.size:
+            scale[j] *= gamma[j]
+        shift[j] = beta[j] if beta.size else 0.0
+    _tile(centre, c, k)
+    _tile(scale, c, k)
+    _tile(shift, c, k)
+    _apply(out, x, centre, scale, shift, rows, c, c, k)
+
+
+def batchnorm_inference(out, x, gamma, beta, mean, var, *, eps=1e-5, scratch):
+    gamma, beta = (mean[:0] if v is None else v for v in (gamma, beta))
+    _inference(_flat(out), _flat(x), gamma, beta, mean, var, float(eps), _rows(x), scratch)
+
+
+@kernel
+def _update_running(running, batch, momentum, correction):
+    keep, take = running.dtype.type(1 - momentum), running.dtype.type(momentum * correction)
+    for j in range(running.size):
+        running[j] = keep * running[j] + take * batch[j]
+
+
+def update_running(running, batch, *, momentum, correction=1.0):
+    _update_running(running, batch, float(momentum), float(correction))
+
+
+@kernel
+def _row_sum(x):
+    total = 0.0
+    for j in range(x.size):
+        total += x[j]
+    return total
+
+
+@kernel
+def _row_moments(x, mean):
+    total, square = 0.0, 0.0
+    for j in range(x.size):
+        d = x[j] - mean
+        total += d
+        square += d * d
+    return total, square
+
+
+@kernel
+def _layernorm_row(out, x, mean, rstd, gamma, beta):
+    if gamma.size and beta.size:
+        for j in range(x.size):
+            out[j] = (x[j] - mean) * rstd * gamma[j] + beta[j]
+    elif gamma.size:
+        for j in range(x.size):
+            out[j] = (x[j] - mean) * rstd * gamma[j]
+    elif beta.size:
+        for j in range(x.size):
+            out[j] = (x[j] - mean) * rstd + beta[j]
+    else:
+        for j in range(x.size):
+            out[j] = (x[j] - mean) * rstd
+
+
+@kernel
+def _layernorm(out, mean, rstd, x, gamma, beta, eps, rows, c):
+    n = max(c, 1)
+    for r in range(rows):
+        row = x[r * c : r * c + c]
+        centre = _row_sum(row) / n
+        off, square = _row_moments(row, centre)
+        off /= n
+        spread = square / n
+        if np.isfinite(spread):
+            spread = max(spread - off * off, 0.0)
+            centre += off
+        scale = 1.0 / np.sqrt(spread + eps)
+        _layernorm_row(out[r * c : r * c + c], row, centre, scale, gamma, beta)
+        if mean.size:
+            mean[r] = centre
+        if rstd.size:
+            rstd[r] = scale
+
+
+def layernorm(out, mean, rstd, x, gamma, beta, *, eps=1e-5, scratch):
+    empty = _flat(x)[:0]
+    mean, rstd, gamma, beta = (
+        empty if v is None else v.reshape(-1) for v in (mean, rstd, gamma, beta)
+    )
+    rows = x.size // x.shape[-1] if x.shape[-1] else mean.size
+    _layernorm(_flat(out), mean, rstd, _flat(x), gamma, beta, float(eps), rows, x.shape[-1])
+
+
+@kernel
+def _layernorm_products(dgamma, dbeta, factors, x, dout, mean, rstd):
+    """Adds a row to dgamma and dbeta; Σ d and Σ d · (x - mean) with d = dout · gamma."""
+    total, product = 0.0, 0.0
+    for j in range(x.size):
+        dy, centred = np.float64(dout[j]), x[j] - mean
+        dgamma[j] += dy * centred * rstd
+        dbeta[j] += dy
+        d = dy * factors[j]
+        total += d
+        product += d * centred
+    return total, product
+
+
+@kernel
+def _layernorm_grad_row(dx, x, dout, factors, mean, rstd, shift, of_x):
+    for j in range(x.size):
+        dx[j] = rstd * factors[j] * dout[j] + of_x * (x[j] - mean) + shift
+
+
+@kernel
+def _layernorm_grad(dx, dgamma, dbeta, x, gamma, mean, rstd, dout, rows, c, scratch):
+    sums, products, factors = scratch[0], scratch[1], scratch[2]
+    n = max(c, 1)
+    for j in range(c):
+        sums[j], products[j] = 0.0, 0.0
+        factors[j] = gamma[j] if gamma.size else 1.0
+    for r in range(rows):
+        i = r * c
+        row, drow = x[i : i + c], dout[i : i + c]
+        m, s = np.float64(mean[r]), np.float64(rstd[r])
+        total, product = _layernorm_products(products, sums, factors, row, drow, m, s)
+        of_x, shift = -s * s * s * product / n, -s * total / n
+        _layernorm_grad_row(dx[i : i + c], row, drow, factors, m, s, shift, of_x)
+    for j in range(c):
+        dgamma[j], dbeta[j] = products[j], sums[j]
+
+
+def layernorm_grad(dx, dgamma, dbeta, x, gamma, mean, rstd, dout, *, scratch):
+    gamma = dgamma[:0] if gamma is None else gamma
+    rows, c = _rows(x), x.shape[-1]
+    _layernorm_grad(
+        _flat(dx), dgamma, dbeta, _flat(x), gamma, mean.reshape(-1), rstd.reshape(-1), _flat(dout),
+        rows, c, scratch,
+    )  # fmt: skip

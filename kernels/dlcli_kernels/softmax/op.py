@@ -12,6 +12,7 @@ from ..spec import Op, Tol, case, normal, uniform
 ROWS = {"x": 0, "y": 0, "dout": 0, "out": 0}
 SHAPES = [(1,), (7,), (1, 1), (5, 1), (31, 10), (3, 5, 7), (2, 129), (0, 4), (3, 0), (7, 1009)]
 BENCH = [(128, 10), (4096, 1000)]
+PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 SOFTMAX = {
     "float32": Tol(4e-6, 1e-7, why="exp of a rounded difference, and a sum of some hundred terms"),
     "float64": Tol(1e-13, 1e-15, why="the same in double precision"),
@@ -80,6 +81,7 @@ SOFTMAX_OP = Op(
     tolerance=SOFTMAX,
     cases=forward_cases(),
     bench=[case(x=normal(*s)) for s in BENCH],
+    prefer=PREFER,
 )
 
 LOG_SOFTMAX_OP = Op(
@@ -91,6 +93,7 @@ LOG_SOFTMAX_OP = Op(
     tolerance=LOGARITHM,
     cases=forward_cases(),
     bench=[case(x=normal(*s)) for s in BENCH],
+    prefer=PREFER,
 )
 
 
@@ -161,6 +164,7 @@ SOFTMAX_GRAD = Op(
     cases=[case(str(s), make=outputs_of(softmax_reference, *s)) for s in SHAPES]
     + [case("saturated", make=outputs_of(softmax_reference, 9, 10, spread=30.0))],
     bench=[case(str(s), make=outputs_of(softmax_reference, *s)) for s in BENCH],
+    prefer=PREFER,
 )
 
 LOG_SOFTMAX_GRAD = Op(
@@ -173,4 +177,5 @@ LOG_SOFTMAX_GRAD = Op(
     cases=[case(str(s), make=outputs_of(log_softmax_reference, *s)) for s in SHAPES]
     + [case("saturated", make=outputs_of(log_softmax_reference, 9, 10, spread=30.0))],
     bench=[case(str(s), make=outputs_of(log_softmax_reference, *s)) for s in BENCH],
+    prefer=PREFER,
 )

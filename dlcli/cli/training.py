@@ -1,0 +1,185 @@
+"""Runs: from what was asked for to a trained model, for a new run and for one that goes on.
+
+Everything that the user said is checked before any work is done or any folder is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dlcli import optim, schedule
+from dlcli.cli import build, config, finish, output
+from dlcli.cli.config import Config
+from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
+from dlcli.train import recipe as recipes
+from dlcli.train.recipe import Recipe
+from dlcli.train.run import RunDir
+
+DEFAULT_DATA = "digits"
+
+
+# --- a new run ----------------------------------------------------------------------------------
+
+
+def new(
+    file: Path | None,
+    about: Mapping[str, Any],
+    flags: Mapping[str, Mapping[str, Any]],
+    *,
+    out: Path | None,
+    dry_run: bool,
+    device: str,
+    threads: int | None,
+    data_dir: Path | None,
+    no_plots: bool,
+) -> None:
+    if out is not None and os.path.lexists(out):
+        hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
+        raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
+    config, name, module, settings = _ask(file, about, flags)
+    executor = build.device(device, threads)
+    dataset = build.dataset(config.data, data_dir)
+    recipe = Recipe.from_dict({**dataset.recipe, **config.train})
+    made = _build(module, settings, dataset, recipe)
+    if dry_run:
+        from dlcli.cli import dryrun
+
+        dryrun.show(made, dataset, recipe, name)
+        return
+    config.train = recipe.to_dict()
+    config.model = {"name": name, **({"file": file.name} if file else {}), **_values(settings)}
+    run = RunDir.create(name, dataset.name, out)
+    kept = False
+    try:
+        info = {"name": name, "config": _values(settings)} | ({"file": file.name} if file else {})
+        with run.lock():
+            if file is not None:
+                _copy(file, run.path / file.name)
+            run.write_config(config.to_dict())
+            run.write_env(device=executor.device, threads=executor.threads)
+            output.note(f"{name} on {dataset.name}, in {run.path}")
+            finish.fit(run, made, dataset, recipe, model_info=info, no_plots=no_plots)
+        kept = True
+    finally:
+        if not kept and not run.checkpoints.exists():
+            shutil.rmtree(run.path, ignore_errors=True)  # nothing was trained
+
+
+def _ask(
+    file: Path | None, about: Mapping[str, Any], flags: Mapping[str, Mapping[str, Any]]
+) -> tuple[Config, str, Any, Any]:
+    """The configuration, checked before any work, with the model's name, module and settings."""
+    asked = Config(data={"source": DEFAULT_DATA})
+    if about["config_file"] is not None:
+        asked.update(config.read(about["config_file"]))
+    same = about["model"] is None or about["model"] == asked.model.get("name")
+    if not same or file is not None:
+        asked.model = {}  # another model's settings do not apply
+    name, module = build.model_module(about["model"] or asked.model.get("name"), file)
+    if asked.model.get("file") and file is None:
+        raise UsageError(
+            f"{about['config_file']}: its model is code of its own, {asked.model['file']}",
+            why="code is only run where you name it",
+            hint="add --model-file",
+        )
+    keys = list(_values(module.Config()))
+    asked.update(config.assignments(about["sets"], recipes.keys(), keys))
+    asked.update(flags)
+    config.check_data(asked.data)
+    settings = config.model_config(module.Config, asked.model_settings)
+    checked = Recipe.from_dict(asked.train)
+    _check_names(checked)
+    return asked, name, module, settings
+
+
+def _check_names(recipe: Any) -> None:
+    """UsageError: an optimiser or schedule that there is not, before anything is loaded."""
+    for key, known in (("optimizer", optim.names()), ("schedule", schedule.names())):
+        if getattr(recipe, key) not in known:
+            what = f"there is no {key} '{getattr(recipe, key)}'"
+            raise UsageError(what, why=did_you_mean(getattr(recipe, key), known))
+
+
+def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
+    """The model, initialised by the recipe's seed and with the loss that the recipe asks for."""
+    made = module.build(settings, dataset.shape, len(dataset.classes), seed=recipe.seed)
+    if recipe.label_smoothing:
+        if not hasattr(made, "label_smoothing"):
+            raise UsageError("label_smoothing: the model knows of none")
+        made.label_smoothing = recipe.label_smoothing
+    return made
+
+
+def _values(settings: Any) -> dict[str, Any]:
+    """A model's settings as plain values."""
+    return {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+
+
+def _copy(file: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(file, target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written", why=error.strerror or "") from error
+
+
+# --- a run that goes on -------------------------------------------------------------------------
+
+
+def resume(
+    path: Path,
+    file: Path | None,
+    about: Mapping[str, Any],
+    flags: Mapping[str, Mapping[str, Any]],
+    *,
+    device: str,
+    threads: int | None,
+    data_dir: Path | None,
+    no_plots: bool,
+) -> None:
+    run = RunDir.open(path)
+    asked = run.config()
+    for table in ("model", "train"):
+        if not isinstance(asked.get(table), dict):
+            raise CheckpointError(f"{path}: its config.toml is damaged", why=f"no [{table}]")
+    own = asked["model"]
+    name = own.get("name")
+    if about["model"] not in (None, name):
+        raise UsageError(
+            f"MODEL {about['model']} conflicts with the run's {name}",
+            hint="leave it out: a resumed run keeps its model",
+        )
+    data = build.data_of(run)
+    changes = config.assignments(about["sets"], recipes.keys(), [])
+    for key, value in {**changes["data"], **flags["data"]}.items():
+        if value != data.get(key):
+            raise UsageError(
+                f"data.{key} = {value!r} conflicts with the run's {data.get(key)!r}",
+                hint="leave it out: a resumed run keeps its data",
+            )
+    if own.get("file") and file is None:
+        raise CheckpointError(
+            f"{path}: its model is code of its own, {own['file']}",
+            why="code is only run where you name it",
+            hint=f"add --model-file {path / Path(own['file']).name}",
+        )
+    before = Recipe.from_dict(asked["train"])
+    recipe = before.resume_as({**changes["train"], **flags["train"]})
+    executor = build.device(device, threads)
+    with run.lock():
+        kept = run.load("last", fallback=True)
+        for warning in kept.warnings:
+            output.warn(warning)
+        module = build.model_module(name, file)[1]
+        dataset = build.dataset(data, data_dir)
+        own = {k: v for k, v in own.items() if k not in config.MODEL_KEYS}
+        settings = config.model_config(module.Config, own)
+        made = _build(module, settings, dataset, recipe)
+        run.write_config({**asked, "train": recipe.to_dict()})
+        run.write_env(device=executor.device, threads=executor.threads)
+        output.note(f"{name} on {dataset.name}, in {run.path}")
+        finish.fit(run, made, dataset, recipe, resume=kept, no_plots=no_plots)

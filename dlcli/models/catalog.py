@@ -1,0 +1,103 @@
+"""Finds models by file name: a file in this folder with a `build` is a model, `cnn_small.py` is `cnn-small`. No edits elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import dlcli.models
+
+from ..engine.tape import no_grad
+from ..engine.tensor import Tensor
+from ..errors import CheckpointError, UsageError, did_you_mean
+from ..nn.module import Module, observe
+
+NOT_MODELS = {"catalog", "classifier"}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """name; description in a line; config: the dataclass of its settings; notes: how it adapts to the data's images."""
+
+    name: str
+    description: str
+    config: type
+    notes: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a summary: its path, its kind, the shape of its output without the batch, its parameters."""
+
+    name: str
+    layer: str
+    output: tuple[int, ...]
+    parameters: int
+
+
+@cache
+def names() -> list[str]:
+    """The models that there are."""
+    found = (m.name for m in pkgutil.iter_modules(dlcli.models.__path__))
+    return sorted(n.replace("_", "-") for n in found if n not in NOT_MODELS)
+
+
+def load(name: str) -> ModuleType:
+    """The module of model `name`, with `Config` and `build(config, shape, classes, *, seed)`. UsageError if there is none."""
+    if name not in names():
+        raise UsageError(f"unknown model {name!r}", hint=did_you_mean(name, names()))
+    return importlib.import_module(f"dlcli.models.{name.replace('-', '_')}")
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module of a model in a user's file, which is run as the code that it is. CheckpointError if it is not a model."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such model file")
+    name = f"dlcli_model_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise CheckpointError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise CheckpointError(f"{path}:{error.lineno}: {error.msg}") from error
+    missing = [part for part in ("Config", "build") if not hasattr(module, part)]
+    if missing:
+        why = f"it has no {' and no '.join(missing)}"
+        raise CheckpointError(f"{path}: not a model", why=why, hint="copy dlcli/models/cnn.py and change it")
+    return module
+
+
+def describe(name: str) -> ModelInfo:
+    """What `models list` and `models show` say of a model."""
+    module = load(name)
+    return ModelInfo(name, module.DESCRIPTION, module.Config, module.ADAPTS)
+
+
+def summary(model: Any, shape: tuple[int, int, int]) -> list[Row]:
+    """The layers of a model for images (H, W, C) = shape, found by running one blank image through it."""
+    paths = {id(module): path for path, module in model.modules()}
+    rows: list[Row] = []
+
+    def tell(module: Module, out: Tensor) -> None:
+        if id(module) in paths and next(module.children(), None) is None:
+            own = sum(p.data.size for p in module.named_parameters().values())
+            rows.append(Row(paths[id(module)], type(module).__name__, out.shape[1:], own))
+
+    training = model.training
+    with no_grad(), observe(tell):
+        model.eval()(Tensor(np.zeros((1, *shape), np.float32)))
+    model.train(training)
+    return rows

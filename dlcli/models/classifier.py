@@ -1,0 +1,50 @@
+"""What every image classifier shares: one phase with softmax cross-entropy, accuracy, and a name for its logits. No model itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine.tensor import Tensor
+from ..nn import losses
+from ..nn.module import Module, Sequential
+
+
+class Train:
+    """The one phase of a classifier: lower the cross-entropy by moving every parameter."""
+
+    name = "train"
+
+    def __init__(self, model: Classifier) -> None:
+        self.model = model
+        self.parameters: dict[str, Tensor] = dict(model.named_parameters())
+
+    def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """batch.x (N, H, W, C) float, batch.y (N,) int64 → the mean loss, and the logits (N, classes). Labels are smoothed in training only."""
+        logits = self.model(Tensor(batch.x))
+        smoothing = self.model.label_smoothing if self.model.training else 0.0
+        return losses.cross_entropy(logits, Tensor(batch.y), label_smoothing=smoothing), {"logits": logits}
+
+
+class Classifier(Module):
+    """Layers from images (N, H, W, C) to logits (N, classes)."""
+
+    label_smoothing = 0.0
+
+    def __init__(self, *layers: Module) -> None:
+        self.net = Sequential(*layers)
+
+    def children(self) -> Any:
+        yield from self.net.children()  # so that parameters are named by layer: 0.weight, not net.0.weight
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.net(*inputs)
+
+    def phases(self) -> list[Train]:
+        """One."""
+        return [Train(self)]
+
+    def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
+        """How many of the batch are right."""
+        return {"correct": float(np.count_nonzero(outputs["logits"].data.argmax(1) == batch.y))}

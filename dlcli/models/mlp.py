@@ -1,0 +1,40 @@
+"""A feed-forward network: flatten → any number of hidden dense layers → dense classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import nn
+from ..errors import UsageError, did_you_mean
+from .classifier import Classifier
+
+DESCRIPTION = "a feed-forward network with any number of hidden layers"
+ADAPTS = "The image is flattened, whatever its size and channels."
+ACTIVATIONS = ("relu", "tanh", "sigmoid")
+
+
+@dataclass(frozen=True)
+class Config:
+    """hidden: units of each hidden layer, [] for none. activation: relu, tanh or sigmoid. dropout: after each hidden layer."""
+
+    hidden: tuple[int, ...] = (128, 64)
+    activation: str = "relu"
+    dropout: float = 0.0
+
+
+def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> Classifier:
+    """A classifier of images (H, W, C) = shape, initialised from `seed`. UsageError for settings that make no network."""
+    if config.activation not in ACTIVATIONS:
+        raise UsageError(f"mlp: unknown activation {config.activation!r}", hint=did_you_mean(config.activation, ACTIVATIONS))
+    if any(units < 1 for units in config.hidden):
+        raise UsageError(f"mlp: hidden {config.hidden} do not make a network", why="each layer has at least one unit")
+    size = shape[0] * shape[1] * shape[2]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for units in config.hidden:
+        layers.append(nn.Linear(size, units, act=config.activation))
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+        size = units
+    model = Classifier(*layers, nn.Linear(size, classes))
+    model.initialize(seed)
+    return model

@@ -1,0 +1,158 @@
+"""Optimisers: a table of rules over flat parameter buffers, gradient clipping, and a flag that stops them at the first NaN.
+
+An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step is then one kernel over one array. What changes from step to
+step (lr, the step's number, the flag) lies in buffers, so that a recorded step can be replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .engine.flat import FlatParameters
+from .engine.tape import apply, no_grad
+from .engine.tensor import Tensor
+from .errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An optimiser by name: its kernel, its fixed attributes, the settings that a user may change, and which states those need."""
+
+    op: str
+    fixed: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    states: Callable[[Mapping[str, Any]], tuple[str, ...]]
+
+
+def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("v", *(("m",) if settings["momentum"] else ()), *(("avg",) if settings["centered"] else ()))
+
+
+ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+RULES: dict[str, Rule] = {
+    "sgd": Rule("sgd_step", {}, {}, lambda s: ()),
+    "momentum": Rule("momentum_step", {"nesterov": False}, {"momentum": 0.9, "dampening": 0.0}, lambda s: ("m",)),
+    "nesterov": Rule("momentum_step", {"nesterov": True, "dampening": 0.0}, {"momentum": 0.9}, lambda s: ("m",)),
+    "rmsprop": Rule("rmsprop_step", {}, {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False}, _rmsprop_states),
+    "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v")),
+    "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v")),
+}
+
+
+def names() -> list[str]:
+    """The optimisers that there are."""
+    return list(RULES)
+
+
+def make(
+    name: str,
+    parameters: Mapping[str, Tensor],
+    *,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    **settings: Any,
+) -> Optimizer:
+    """The optimiser `name` over `parameters`, which it moves into one flat buffer.
+
+    weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient may be; clip_value: of one element.
+    UsageError for an unknown name or setting.
+    """
+    if name not in RULES:
+        raise UsageError(f"unknown optimizer {name!r}", hint=did_you_mean(name, RULES))
+    rule = RULES[name]
+    for key in settings:
+        if key not in rule.settings:
+            there = ", ".join(rule.settings) or "none"
+            raise UsageError(f"{name} has no setting {key!r}", hint=f"its settings: {there}")
+    chosen = {**rule.settings, **settings}
+    attrs = {**chosen, **rule.fixed, "weight_decay": weight_decay, "l1": l1}
+    return Optimizer(rule.op, parameters, attrs, rule.states(chosen), clip_norm, clip_value)
+
+
+class Optimizer:
+    """One flat buffer of parameters, its gradients, its states, and the kernel that moves it."""
+
+    def __init__(
+        self,
+        op: str,
+        parameters: Mapping[str, Tensor],
+        attrs: Mapping[str, Any],
+        states: tuple[str, ...],
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        self.flat = FlatParameters(parameters)
+        self.op, self.attrs = op, dict(attrs)
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.states = {name: Tensor(np.zeros_like(self.flat.data.data)) for name in states}
+        self.lr = Tensor(np.zeros(1))
+        self.count = Tensor(np.zeros(1))
+        self.halt = Tensor(np.zeros(1, np.int32))
+        self.squares = Tensor(np.zeros(1))
+
+    def zero_grad(self) -> None:
+        """Starts a new gradient."""
+        self.flat.zero_grad()
+
+    def watch(self, loss: Tensor) -> None:
+        """Halts the optimiser if the loss is not finite."""
+        with no_grad():
+            apply("check_finite", loss, self.halt)
+
+    def step(self, lr: float) -> None:
+        """One step with learning rate `lr`. Changes nothing once the loss or a gradient was not finite: see `halted`."""
+        self.flat.settle()
+        grad = self.flat.grad
+        with no_grad():
+            self.squares = apply("sum_of_squares", grad)
+            apply("check_finite", self.squares, self.halt)
+            if self.halted():
+                return
+            if self.clip_value is not None:
+                apply("clip_by_value", grad, limit=self.clip_value)
+            if self.clip_norm is not None:
+                squares = self.squares if self.clip_value is None else apply("sum_of_squares", grad)
+                apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
+            self.lr.data[0] = lr
+            self.count.data[0] += 1
+            operands = {"p": self.flat.data, "g": grad, "lr": self.lr, "step": self.count, "halt": self.halt, **self.states}
+            apply(self.op, *[operands.get(name) for name in _inputs(self.op)], **self.attrs)
+
+    def halted(self) -> bool:
+        """Whether a loss or gradient was not finite; nothing has been changed since."""
+        return bool(self.halt.data[0])
+
+    def resume(self) -> None:
+        """Takes the halt back: the step that was not finite is skipped for good."""
+        self.halt.data[0] = 0
+
+    def grad_norm(self) -> float:
+        """The 2-norm of the last step's gradient, before clipping."""
+        return float(np.sqrt(self.squares.data[0]))
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the flat states and the step count; the parameters are the model's to save."""
+        return {**{name: np.array(t.data) for name, t in self.states.items()}, "step": np.array(self.count.data)}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copies `state` into place. ValueError if it is of another optimiser or other parameters."""
+        own = {**self.states, "step": self.count}
+        if set(state) != set(own):
+            raise ValueError(f"the optimiser's state has {sorted(state)}, not {sorted(own)}")
+        for name, tensor in own.items():
+            if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
+                raise ValueError(f"the optimiser's {name} is {state[name].shape}, not {tensor.shape}")
+        for name, tensor in own.items():
+            tensor.data[...] = state[name]
+
+
+def _inputs(op: str) -> tuple[str, ...]:
+    from dlcli_kernels.registry import op as find_op
+
+    return find_op(op).inputs

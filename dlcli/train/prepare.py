@@ -1,0 +1,100 @@
+"""What a training is made of, from its recipe; and whether it can be done at all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dlcli import optim, schedule
+from dlcli.data.dataset import Dataset
+from dlcli.data.loader import Loader
+from dlcli.data.normalize import Normalize
+from dlcli.errors import DataError, UsageError, did_you_mean
+from dlcli.train.checkpoint import Checkpoint
+from dlcli.train.metrics import Sums
+from dlcli.train.progress import Progress
+from dlcli.train.protocol import Phase
+from dlcli.train.recipe import Recipe, lower_is_better
+
+
+def check_data(dataset: Dataset, recipe: Recipe) -> None:
+    """DataError: nothing to train on. UsageError: figures of a validation part that is empty."""
+    if not len(dataset.splits["train"]):
+        raise DataError(f"{dataset.name}: the training part is empty")
+    wanted = [f for f in (recipe.monitor, *recipe.until) if f.startswith("val_")]
+    if wanted and not len(dataset.splits["val"]):
+        raise UsageError(
+            f"{wanted[0]} cannot be computed",
+            why=f"the validation part of {dataset.name} is empty",
+            hint="set monitor=loss",
+        )
+
+
+def check_figures(recipe: Recipe, total: Sums, val: bool) -> None:
+    """UsageError: the recipe goes by a figure that the model does not give. total: of a step."""
+    known = {**total.means(), **(total.means("val_") if val else {})}
+    for figure in (recipe.monitor, *recipe.until):
+        if figure not in known:
+            hint = did_you_mean(figure, known)
+            raise UsageError(f"there is no figure {figure!r} to go by", hint=hint)
+
+
+def resumed(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> Progress:
+    """Where the checkpoint stands. UsageError: it was trained on other data or otherwise."""
+    progress = Progress.from_json(checkpoint.state, f"{checkpoint.source}/state.json")
+    if progress.fingerprint != dataset.fingerprint:
+        raise UsageError(
+            f"{dataset.name} is not the data that the run began with",
+            why="its fingerprint differs: other samples, classes or shapes",
+            hint="give the original data, or start a new run",
+        )
+    Recipe.from_dict(progress.recipe).resume_as(asdict(recipe))
+    progress.recipe = recipe.to_dict()
+    return progress
+
+
+def loaders(
+    dataset: Dataset, normalize: Normalize, recipe: Recipe, workers: int
+) -> tuple[Loader, Loader]:
+    """Of the training part, shuffled by the recipe's seed, and of the validation part."""
+    train, val = dataset.splits["train"], dataset.splits["val"]
+    size, seed = recipe.batch_size, recipe.seed
+    return (
+        Loader(train, normalize, size, seed=seed, shuffle=True, workers=workers),
+        Loader(val, normalize, size, workers=workers),
+    )
+
+
+def steps(batches: int, recipe: Recipe) -> tuple[int, int]:
+    """Steps per epoch of so many batches, and in all: what the schedule is laid out over."""
+    per_epoch = -(-batches // recipe.accumulate)
+    total = recipe.epochs * per_epoch
+    return per_epoch, total if recipe.max_steps is None else min(total, recipe.max_steps)
+
+
+def make_schedule(recipe: Recipe, total_steps: int) -> Any:
+    """The learning rate per step. UsageError: there is no such schedule."""
+    settings: dict[str, Any] = {}
+    if recipe.schedule == "plateau":
+        settings["mode"] = "min" if lower_is_better(recipe.monitor) else "max"
+    return schedule.make(
+        recipe.schedule,
+        lr=recipe.resolved_lr(),
+        total_steps=total_steps,
+        warmup_steps=recipe.warmup,
+        **settings,
+    )
+
+
+def make_optimizer(recipe: Recipe, phase: Phase) -> Any:
+    """The optimiser of a phase's parameters. UsageError: there is no such optimiser."""
+    settings = {} if recipe.momentum is None else {"momentum": recipe.momentum}
+    return optim.make(
+        recipe.optimizer,
+        phase.parameters,
+        weight_decay=recipe.weight_decay,
+        l1=recipe.l1,
+        clip_norm=recipe.clip_norm,
+        clip_value=recipe.clip_value,
+        **settings,
+    )

@@ -1,0 +1,132 @@
+"""One training step, and one pass over the validation part.
+
+A step runs every phase in order: forget the gradients, loss and gradients of each batch of the
+group, update. With several batches (gradient accumulation) each counts by its share of the
+images, so that the gradient is that of one large batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from dlcli.data.loader import Loader
+from dlcli.engine import tape
+from dlcli.engine.tensor import Tensor
+from dlcli.errors import CheckpointError
+from dlcli.train import tensors
+from dlcli.train.evaluate import inference
+from dlcli.train.metrics import Sums
+from dlcli.train.protocol import Batch, Model, Phase
+
+
+class Halted(Exception):  # noqa: N818  (internal: the loop turns it into a NonFiniteError)
+    """A loss or gradient of `phase` is not finite.
+
+    clean: no phase has updated anything in this step and the buffers are those of before, so
+    that the model is in the state from before the step.
+    """
+
+    def __init__(self, phase: str, loss: float, grad_norm: float | None, clean: bool) -> None:
+        super().__init__(phase)
+        self.phase, self.loss, self.grad_norm, self.clean = phase, loss, grad_norm, clean
+
+
+class Stepper:
+    """The phases of a model, each with its optimiser. make(phase) gives the optimiser."""
+
+    def __init__(self, model: Model, make: Callable[[Phase], Any]) -> None:
+        self.model = model
+        self.phases = model.phases()
+        self.optimizers = [make(phase) for phase in self.phases]
+
+    def step(self, group: list[Batch], lr: float) -> tuple[float, dict[str, float], int]:
+        """Updates the model once: the mean loss, the sums of all figures, the number of images.
+
+        Halted: a loss or gradient was not finite.
+        """
+        kept = Kept(self.model)
+        images = sum(len(batch.y) for batch in group)
+        total = Sums()
+        for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
+            clean = phase is self.phases[0]
+            optimizer.zero_grad()
+            for batch in group:
+                loss, outputs = phase.loss(batch)
+                optimizer.watch(loss)
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise self._halted(phase, value, None, kept, clean)
+                share = len(batch.y) / images
+                tape.backward(loss if len(group) == 1 else tape.apply("scale", loss, by=share))
+                total.add(self._sums(phase, value, outputs, batch), 0)
+            optimizer.step(lr)
+            if optimizer.halted():
+                raise self._halted(phase, value, float(optimizer.grad_norm()), kept, clean)
+        return total.sums["loss"] / images, total.sums, images
+
+    def validate(self, loader: Loader, stop: Callable[[], bool]) -> Sums | None:
+        """The sums of the figures over a part, which leaves no trace in the model.
+
+        None: stop(), which is asked after each batch, said so.
+        """
+        kept, total = Kept(self.model), Sums()
+        with inference(self.model), closing(loader.epoch(0)) as batches:
+            for batch in batches:
+                for phase in self.phases:
+                    loss, outputs = phase.loss(batch)
+                    total.add(self._sums(phase, loss.item(), outputs, batch), 0)
+                total.samples += len(batch.y)
+                if stop():
+                    break
+        kept.restore()
+        return None if stop() else total
+
+    def _sums(
+        self, phase: Phase, loss: float, outputs: dict[str, Tensor], batch: Batch
+    ) -> dict[str, float]:
+        """Sums over a batch: "loss", which several phases share, their own, the model's."""
+        sums = {"loss": loss * len(batch.y)}
+        if len(self.phases) > 1:
+            sums[f"{phase.name}_loss"] = sums["loss"]
+        return {**sums, **self.model.measure(outputs, batch)}
+
+    def _halted(
+        self, phase: Phase, loss: float, norm: float | None, kept: Kept, clean: bool
+    ) -> Halted:
+        tape.clear()
+        kept.restore()
+        return Halted(phase.name, loss, norm, clean)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The optimisers' arrays under "<phase>/<key>"."""
+        return {
+            f"{phase.name}/{key}": array
+            for phase, optimizer in zip(self.phases, self.optimizers, strict=True)
+            for key, array in optimizer.state_dict().items()
+        }
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
+        """Copies what `state_dict` gave. CheckpointError: it does not fit; `where` is named."""
+        if lines := tensors.misfits(self.state_dict(), arrays):
+            raise CheckpointError(f"{where}: does not fit the optimiser", why="; ".join(lines[:6]))
+        for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
+            start = f"{phase.name}/"
+            own = {k.removeprefix(start): a for k, a in arrays.items() if k.startswith(start)}
+            optimizer.load_state_dict(own)
+
+
+class Kept:
+    """A copy of a model's buffers, to put back what a forward pass moved."""
+
+    def __init__(self, model: Model) -> None:
+        self.buffers = [(tensor, tensor.data.copy()) for tensor in model.named_buffers().values()]
+
+    def restore(self) -> None:
+        """Puts the copies back."""
+        for tensor, data in self.buffers:
+            tensor.data[...] = data

@@ -1,0 +1,210 @@
+"""The command itself: help, exit codes, messages, and what is imported for them."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dlcli import errors
+from dlcli.cli import data, main
+
+HEAVY = ("numpy", "numba", "scipy", "cupy", "rich", "sklearn", "PIL", "matplotlib", "safetensors")
+START = [sys.executable, "-c", "import sys; from dlcli.cli.main import main; sys.exit(main())"]
+
+
+@pytest.fixture
+def in_data_list(monkeypatch):
+    """Makes `dlcli data list` raise what it is given."""
+
+    def install(error):
+        def raise_it(*args, **options):
+            raise error
+
+        monkeypatch.setattr(data.list_, "callback", raise_it)
+
+    return install
+
+
+def loaded_after(code):
+    program = f"import sys; {code}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_dlcli_loads_no_library():
+    assert not loaded_after("import dlcli").intersection((*HEAVY, "click"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["trian"]])
+def test_help_and_usage_errors_load_no_heavy_library(arguments):
+    loaded = loaded_after(f"from dlcli.cli.main import main; main({arguments!r})")
+    assert not loaded.intersection(HEAVY)
+    if arguments != ["train", "--help"]:
+        assert not any(name.startswith("dlcli.cli.train") for name in loaded)
+
+
+def test_help_lists_every_command_with_its_line_and_the_exit_codes(dlcli):
+    result = dlcli("--help")
+    assert result.code == 0
+    for name in ("train", "eval", "predict", "models", "data", "doctor"):
+        assert f"  {name} " in result.out
+    codes = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and e.__mro__[-2]}
+    assert codes >= set(range(2, 12)) - {1}
+    section = result.out.partition("Exit codes:")[2].replace("\n", " ")
+    for code in (0, *range(1, 12), 130, 143):
+        assert f" {code} " in section
+
+
+def test_every_file_of_a_command_says_so_in_its_first_line():
+    assert {"train", "eval", "predict", "models", "data", "doctor"} <= set(main.commands())
+    assert "main" not in main.commands()
+    assert all(short and not short.endswith(".") for short in main.commands().values())
+
+
+def test_the_version_is_the_package_s(dlcli):
+    from dlcli import __version__
+
+    assert dlcli("--version").out == f"dlcli {__version__}\n"
+
+
+def test_no_arguments_print_the_help_and_are_a_usage_error(dlcli):
+    result = dlcli()
+    assert (result.code, result.out) == (2, "")
+    assert "Usage: dlcli" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [
+        (["trian", "cnn"], "did you mean 'train'?"),
+        (["train", "cnn", "--ephocs", "3"], "did you mean '--epochs'?"),
+        (["train", "cnn", "--device", "cud"], "did you mean 'cuda'?"),
+        (["train", "cnm"], "did you mean 'cnn'?"),
+        (["train", "cnn", "--data", "digit"], "did you mean 'digits'?"),
+        (["train", "cnn", "--optimizer", "adan"], "did you mean 'adam'?"),
+        (["train", "cnn", "--schedule", "cosin"], "did you mean 'cosine'?"),
+        (["train", "cnn", "--set", "weigth_decay=1"], "did you mean 'weight_decay'?"),
+        (["train", "cnn", "--set", "train.weigth_decay=1"], "did you mean 'train.weight_decay'?"),
+        (["train", "cnn", "--until", "acuracy=1"], "did you mean 'accuracy'?"),
+        (["models", "lst"], "did you mean 'list'?"),
+        (["models", "show", "cnn-smal"], "did you mean 'cnn-small'?"),
+        (["data", "show", "mnits"], "did you mean 'mnist'?"),
+        (["eval", "somewhere", "--split", "tset"], "did you mean 'test'?"),
+        (["eval", "somewhere", "--fail-under", "acc=1"], "accuracy"),
+    ],
+)
+def test_a_mistyped_name_is_a_usage_error_with_a_suggestion(fails, arguments, guess):
+    assert guess in fails(2, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("--lr", "fast", "a number above 0"),
+        ("--lr", "nan", "a number above 0"),
+        ("--lr", "-1", "a number above 0"),
+        ("--batch-size", "0", "a whole number of at least 1"),
+        ("--epochs", "1.5", "a whole number of at least 1"),
+        ("--threads", "0", "at least 1"),
+        ("--seed", "-1", "at least 0"),
+        ("--max-time", "soon", "90s, 10m or 1.5h"),
+        ("--max-time", "0s", "90s, 10m or 1.5h"),
+        ("--until", "loss=low", "NUMBER"),
+        ("--set", "lr=fast", "a number"),
+        ("--set", "batch_size=0", "a whole number"),
+        ("--set", "label_smoothing=1.5", "below 1"),
+        ("--set", "lr", "KEY=VALUE"),
+        ("--set", "data.grayscale=3", "true or false"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_with_what_is(fails, option, value, allowed):
+    assert allowed in fails(2, "train", "cnn", option, value)
+
+
+@pytest.mark.parametrize("command", [["train"], ["eval"], ["predict"], ["models", "show"]])
+def test_a_missing_argument_is_a_usage_error_that_names_the_help(fails, command):
+    said = fails(2, *command)
+    assert "missing" in said.lower()
+
+
+def test_an_error_of_ours_gives_its_code_and_all_its_lines(fails, in_data_list):
+    in_data_list(errors.DataError("what", why="why", hint="do"))
+    assert fails(3, "data", "list") == "error: what\n       why\n       do\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("a bug"), 1),
+        (MemoryError(), 6),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 9),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/x"), 9),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_any_other_error_has_its_code_and_no_traceback(fails, in_data_list, error, code):
+    in_data_list(error)
+    said = fails(code, "data", "list")
+    if code == 1:
+        assert "RuntimeError: a bug" in said
+        assert "-vv" in said
+
+
+def test_the_traceback_is_shown_with_vv_only(dlcli, in_data_list):
+    in_data_list(errors.DataError("what"))
+    assert "Traceback" not in dlcli("data", "list", "-v").err
+    shown = dlcli("data", "list", "-vv").err
+    assert "Traceback" in shown
+    assert shown.endswith("error: what\n")
+
+
+def test_a_name_with_control_characters_cannot_forge_lines(fails):
+    said = fails(2, "train", "cnn\nerror: forged\x1b[31m")
+    assert "\\n" in said
+    assert "\x1b" not in said
+
+
+def test_a_pipe_that_nobody_reads_ends_quietly():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*START, "data", "list"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_closed_output_ends_quietly():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *START, "data", "show", "digits"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_an_output_error():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*START, "data", "show", "digits"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 9
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "20"}, {"LC_ALL": "C"}, {"HOME": ""}],
+    ids=lambda s: next(iter(s)),
+)
+def test_a_poor_environment_changes_no_result(setting, dlcli):
+    environment = {k: v for k, v in os.environ.items() if setting.get(k, "x") != ""}
+    environment.update({k: v for k, v in setting.items() if v})
+    done = subprocess.run(
+        [*START, "data", "show", "digits"], capture_output=True, env=environment, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == dlcli("data", "show", "digits").out
