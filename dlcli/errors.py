@@ -2,7 +2,8 @@
 
 An error says what happened, why, and what to do about it, in at most three lines:
 
-    raise DataError("mnist: train-images-idx3-ubyte.gz is truncated", why="the header promises 47,040,016 bytes, the file holds 1,024", hint="download it again")
+    raise DataError("mnist: train-images-idx3-ubyte.gz is truncated", why="the header promises
+    47,040,016 bytes, the file holds 1,024", hint="download it again")
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,11 @@
-"""Optimisers: a table of rules over flat parameter buffers, gradient clipping, and a flag that stops them at the first NaN.
+"""Optimisers:
 
-An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step is then one kernel over one array. What changes from step to
-step (lr, the step's number, the flag) lies in buffers, so that a recorded step can be replayed.
+a table of rules over flat parameter buffers, gradient clipping, and a flag that stops them at the
+first NaN.
+
+An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step is then one kernel
+over one array. What changes from step to step (lr, the step's number, the flag) lies in buffers,
+so that a recorded step can be replayed.
 """
 
 from __future__ import annotations
@@ -20,7 +24,11 @@ from .errors import UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class Rule:
-    """An optimiser by name: its kernel, its fixed attributes, the settings that a user may change, and which states those need."""
+    """An optimiser by name:
+
+    its kernel, its fixed attributes, the settings that a user may change, and which states those
+    need.
+    """
 
     op: str
     fixed: Mapping[str, Any]
@@ -29,15 +37,28 @@ class Rule:
 
 
 def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("v", *(("m",) if settings["momentum"] else ()), *(("avg",) if settings["centered"] else ()))
+    return (
+        "v",
+        *(("m",) if settings["momentum"] else ()),
+        *(("avg",) if settings["centered"] else ()),
+    )
 
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 RULES: dict[str, Rule] = {
     "sgd": Rule("sgd_step", {}, {}, lambda s: ()),
-    "momentum": Rule("momentum_step", {"nesterov": False}, {"momentum": 0.9, "dampening": 0.0}, lambda s: ("m",)),
-    "nesterov": Rule("momentum_step", {"nesterov": True, "dampening": 0.0}, {"momentum": 0.9}, lambda s: ("m",)),
-    "rmsprop": Rule("rmsprop_step", {}, {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False}, _rmsprop_states),
+    "momentum": Rule(
+        "momentum_step", {"nesterov": False}, {"momentum": 0.9, "dampening": 0.0}, lambda s: ("m",)
+    ),
+    "nesterov": Rule(
+        "momentum_step", {"nesterov": True, "dampening": 0.0}, {"momentum": 0.9}, lambda s: ("m",)
+    ),
+    "rmsprop": Rule(
+        "rmsprop_step",
+        {},
+        {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False},
+        _rmsprop_states,
+    ),
     "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v")),
     "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v")),
 }
@@ -60,8 +81,8 @@ def make(
 ) -> Optimizer:
     """The optimiser `name` over `parameters`, which it moves into one flat buffer.
 
-    weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient may be; clip_value: of one element.
-    UsageError for an unknown name or setting.
+    weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient
+    may be; clip_value: of one element. UsageError for an unknown name or setting.
     """
     if name not in RULES:
         raise UsageError(f"unknown optimizer {name!r}", hint=did_you_mean(name, RULES))
@@ -106,7 +127,10 @@ class Optimizer:
             apply("check_finite", loss, self.halt)
 
     def step(self, lr: float) -> None:
-        """One step with learning rate `lr`. Changes nothing once the loss or a gradient was not finite: see `halted`."""
+        """One step with learning rate `lr`.
+
+        Changes nothing once the loss or a gradient was not finite: see `halted`.
+        """
         self.flat.settle()
         grad = self.flat.grad
         with no_grad():
@@ -121,7 +145,14 @@ class Optimizer:
                 apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
             self.lr.data[0] = lr
             self.count.data[0] += 1
-            operands = {"p": self.flat.data, "g": grad, "lr": self.lr, "step": self.count, "halt": self.halt, **self.states}
+            operands = {
+                "p": self.flat.data,
+                "g": grad,
+                "lr": self.lr,
+                "step": self.count,
+                "halt": self.halt,
+                **self.states,
+            }
             apply(self.op, *[operands.get(name) for name in _inputs(self.op)], **self.attrs)
 
     def halted(self) -> bool:
@@ -138,16 +169,24 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the flat states and the step count; the parameters are the model's to save."""
-        return {**{name: np.array(t.data) for name, t in self.states.items()}, "step": np.array(self.count.data)}
+        return {
+            **{name: np.array(t.data) for name, t in self.states.items()},
+            "step": np.array(self.count.data),
+        }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copies `state` into place. ValueError if it is of another optimiser or other parameters."""
+        """Copies `state` into place.
+
+        ValueError if it is of another optimiser or other parameters.
+        """
         own = {**self.states, "step": self.count}
         if set(state) != set(own):
             raise ValueError(f"the optimiser's state has {sorted(state)}, not {sorted(own)}")
         for name, tensor in own.items():
             if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
-                raise ValueError(f"the optimiser's {name} is {state[name].shape}, not {tensor.shape}")
+                raise ValueError(
+                    f"the optimiser's {name} is {state[name].shape}, not {tensor.shape}"
+                )
         for name, tensor in own.items():
             tensor.data[...] = state[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,12 @@ def show(name: str, data: str, data_dir: Path | None) -> None:
         return
     output.text(f"{info.name}: {info.description}")
     output.text()
-    output.text(info.notes)
+    output.text(textwrap.fill(info.notes, 88))
     output.text()
     output.text("Settings, changed with --set model.KEY=VALUE:")
     for key, value in settings(info.config).items():
-        output.text(f"  {key} = {value}")
+        shown = list(value) if isinstance(value, tuple) else value
+        output.text(f"  {key} = {shown}")
     output.text()
     shape = "×".join(map(str, about.shape))
     output.text(f"Layers for {data}, {shape} in {len(about.classes)} classes:")

@@ -77,9 +77,9 @@ def _ask(
     asked = Config(data={"source": DEFAULT_DATA})
     if about["config_file"] is not None:
         asked.update(config.read(about["config_file"]))
-    same = about["model"] is None or about["model"] == asked.model.get("name")
-    if not same or file is not None:
-        asked.model = {}  # another model's settings do not apply
+    theirs = asked.model.get("name")
+    if file is not None or (theirs and about["model"] not in (None, theirs)):
+        asked.model = {}  # settings of another model
     name, module = build.model_module(about["model"] or asked.model.get("name"), file)
     if asked.model.get("file") and file is None:
         raise UsageError(

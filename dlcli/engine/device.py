@@ -19,7 +19,10 @@ def cuda_problem() -> tuple[str, str]:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"CUDA does not answer: {error}", "check the driver with nvidia-smi, or use --device cpu"
+        return (
+            f"CUDA does not answer: {error}",
+            "check the driver with nvidia-smi, or use --device cpu",
+        )
     if not count:
         return "there is no CUDA device", "use --device cpu"
     return "this version has no CUDA kernels", "use --device cpu"

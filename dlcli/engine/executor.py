@@ -1,6 +1,9 @@
-"""Runs kernels: resolves an op once per signature, allocates its outputs, and hands its ranges to the threads.
+"""Runs kernels:
 
-The ranges do not depend on the number of threads, nor does any result. In eager mode the threads meet after every op.
+resolves an op once per signature, allocates its outputs, and hands its ranges to the threads.
+
+The ranges do not depend on the number of threads, nor does any result. In eager mode the threads
+meet after every op.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ class CpuExecutor:
     def run(
         self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any], optional: bool
     ) -> tuple[tuple[str, ...], list[Any]]:
-        """The names and arrays of the outputs; those that only backward needs are None unless `optional`."""
+        """The names and arrays of the outputs;
+
+        those that only backward needs are None unless `optional`.
+        """
         key = (
             op.name,
             optional,
@@ -47,7 +53,9 @@ class CpuExecutor:
         launch.run(outs, arrays, self.pool.run)
         return launch.names, outs
 
-    def _prepare(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any], optional: bool) -> Launch:
+    def _prepare(
+        self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any], optional: bool
+    ) -> Launch:
         if len(self.launches) >= MOST_SIGNATURES:
             self.launches.clear()
         specs = [None if a is None else Spec.of(a) for a in arrays]
@@ -75,7 +83,9 @@ def current() -> CpuExecutor:
 
 
 def configure(threads: int | None = None, device: str = "auto") -> CpuExecutor:
-    """Chooses the device ("auto", "cpu" or "cuda") and the number of threads (None: every core that this process may use).
+    """Chooses the device ("auto", "cpu" or "cuda") and the number of threads (None:
+
+    every core that this process may use).
 
     Raises DeviceError where the device is not available.
     """

@@ -1,7 +1,8 @@
-"""Parameters of an optimiser group in one flat buffer, with their gradients in another of the same layout.
+"""Parameters of an optimiser group in one flat buffer, with their gradients in another of the same
+layout.
 
-An optimiser step, a clip or a checkpoint is then one run over one array. Each parameter starts on a multiple of 16 elements; the gaps hold
-zeros and stay zero under every optimiser.
+An optimiser step, a clip or a checkpoint is then one run over one array. Each parameter starts on
+a multiple of 16 elements; the gaps hold zeros and stay zero under every optimiser.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ ALIGN = 16  # elements: 64 bytes of float32
 
 
 class FlatParameters:
-    """`data` and `grad` are (n,) tensors; each parameter's `data` and `grad` become views of them, values kept.
+    """`data` and `grad` are (n,) tensors;
+
+    each parameter's `data` and `grad` become views of them, values kept.
 
     parameters: by name, all of one dtype. ValueError if they are not, or if one appears twice.
     """
@@ -44,12 +47,18 @@ class FlatParameters:
             p.grad_is_stale = True
 
     def zero_grad(self) -> None:
-        """Starts a new accumulation: the next gradient of each parameter overwrites what is there."""
+        """Starts a new accumulation:
+
+        the next gradient of each parameter overwrites what is there.
+        """
         for p in self.parameters.values():
             p.grad_is_stale = True
 
     def settle(self) -> None:
-        """Zeroes the gradients of parameters that received none since `zero_grad`: before an optimiser reads the buffer."""
+        """Zeroes the gradients of parameters that received none since `zero_grad`:
+
+        before an optimiser reads the buffer.
+        """
         for name, p in self.parameters.items():
             if p.grad_is_stale:
                 self.grad.data[self.slices[name]] = 0

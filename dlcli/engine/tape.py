@@ -1,7 +1,10 @@
-"""The eager tape, the engine's only semantics: `apply` runs an op and appends a node, `backward` is one loop over the nodes in reverse.
+"""The eager tape, the engine's only semantics:
 
-Append order is a topological order, so nothing recurses: a sequence of any length works. A tape is consumed by the backward pass that
-walks it, node by node, so that activations are freed as soon as they have been used.
+`apply` runs an op and appends a node, `backward` is one loop over the nodes in reverse.
+
+Append order is a topological order, so nothing recurses: a sequence of any length works. A tape is
+consumed by the backward pass that walks it, node by node, so that activations are freed as soon as
+they have been used.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from .tensor import Tensor
 
 
 class Node:
-    """One op that ran: its operands in order, its outputs by position (None where not made), its attributes."""
+    """One op that ran:
+
+    its operands in order, its outputs by position (None where not made), its attributes.
+    """
 
     __slots__ = ("attrs", "ins", "names", "op", "outs")
 
@@ -57,12 +63,15 @@ def clear() -> None:
 def apply(name: str, *tensors: Tensor | None, **attrs: Any) -> Any:
     """Runs op `name` on tensors (None for an absent operand; trailing ones may be left out).
 
-    Returns its required output, or a tuple of them where there are several (an op that only updates operands returns an empty tuple).
+    Returns its required output, or a tuple of them where there are several (an op that only
+    updates operands returns an empty tuple).
     """
     op = find_op(name)
     ins = tensors + (None,) * (len(op.inputs) - len(tensors))
     wanted = _recording and any(t is not None and t.requires_grad for t in ins)
-    names, arrays = executor.current().run(op, [None if t is None else t.data for t in ins], attrs, wanted)
+    names, arrays = executor.current().run(
+        op, [None if t is None else t.data for t in ins], attrs, wanted
+    )
     outs = tuple([None if a is None else Tensor(a, wanted, leaf=False) for a in arrays])
     if wanted:
         _tape.append(Node(op, ins, names, outs, attrs))
@@ -72,7 +81,9 @@ def apply(name: str, *tensors: Tensor | None, **attrs: Any) -> Any:
     return required[0] if len(required) == 1 else required
 
 
-def _reshape_grad(call: Any, ins: Any, outs: Any, douts: Any, needed: set[str]) -> dict[str, Tensor]:
+def _reshape_grad(
+    call: Any, ins: Any, outs: Any, douts: Any, needed: set[str]
+) -> dict[str, Tensor]:
     return {"x": Tensor(douts.out.data.reshape(ins.x.shape), leaf=False)}
 
 
@@ -91,7 +102,8 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 def backward(loss: Tensor) -> None:
     """Adds d loss / d leaf to the `grad` of every leaf that requires it, and consumes the tape.
 
-    loss: a scalar, or any shape (its sum is then differentiated). ValueError if it was not recorded.
+    loss: a scalar, or any shape (its sum is then differentiated). ValueError if it was not
+    recorded.
     """
     global _tape
     if not loss.requires_grad:
@@ -105,7 +117,11 @@ def backward(loss: Tensor) -> None:
             if all(d is None for d in douts):
                 continue
             op = node.op
-            needed = {n for n, t in zip(op.inputs, node.ins, strict=True) if t is not None and t.requires_grad}
+            needed = {
+                n
+                for n, t in zip(op.inputs, node.ins, strict=True)
+                if t is not None and t.requires_grad
+            }
             if op.grad is None:
                 raise NotImplementedError(f"{op.name} has no gradient")
             found = op.grad(
@@ -128,7 +144,9 @@ def backward(loss: Tensor) -> None:
 
 
 def accumulate(leaf: Tensor, grad: Tensor) -> None:
-    """Writes the step's first gradient of a leaf into its place in the flat buffer, adds the later ones."""
+    """Writes the step's first gradient of a leaf into its place in the flat buffer, adds the later
+    ones.
+    """
     if leaf.grad is None:
         leaf.grad = grad
     elif leaf.grad_is_stale:

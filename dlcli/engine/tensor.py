@@ -8,7 +8,9 @@ import numpy as np
 
 
 class Tensor:
-    """`data` is an array of the device. `grad` is filled by `tape.backward` for leaves that require it.
+    """`data` is an array of the device.
+
+    `grad` is filled by `tape.backward` for leaves that require it.
 
     leaf: made by hand (a parameter, an input) rather than by an op.
     """
@@ -41,4 +43,5 @@ class Tensor:
         return reshape(self, shape)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype}, requires_grad={self.requires_grad})"
+        kind = type(self).__name__
+        return f"{kind}(shape={self.shape}, dtype={self.dtype}, grad={self.requires_grad})"

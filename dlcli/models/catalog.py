@@ -1,4 +1,7 @@
-"""Finds models by file name: a file in this folder with a `build` is a model, `cnn_small.py` is `cnn-small`. No edits elsewhere."""
+"""Finds models by file name:
+
+a file in this folder with a `build` is a model, `cnn_small.py` is `cnn-small`. No edits elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ NOT_MODELS = {"catalog", "classifier"}
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """name; description in a line; config: the dataclass of its settings; notes: how it adapts to the data's images."""
+    """name; description in a line; config: the dataclass of its settings; notes:
+
+    how it adapts to the data's images.
+    """
 
     name: str
     description: str
@@ -36,7 +42,10 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a summary: its path, its kind, the shape of its output without the batch, its parameters."""
+    """One layer of a summary:
+
+    its path, its kind, the shape of its output without the batch, its parameters.
+    """
 
     name: str
     layer: str
@@ -52,14 +61,20 @@ def names() -> list[str]:
 
 
 def load(name: str) -> ModuleType:
-    """The module of model `name`, with `Config` and `build(config, shape, classes, *, seed)`. UsageError if there is none."""
+    """The module of model `name`, with `Config` and `build(config, shape, classes, *, seed)`.
+
+    UsageError if there is none.
+    """
     if name not in names():
         raise UsageError(f"unknown model {name!r}", hint=did_you_mean(name, names()))
     return importlib.import_module(f"dlcli.models.{name.replace('-', '_')}")
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module of a model in a user's file, which is run as the code that it is. CheckpointError if it is not a model."""
+    """The module of a model in a user's file, which is run as the code that it is.
+
+    CheckpointError if it is not a model.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such model file")
@@ -76,7 +91,9 @@ def load_file(path: Path) -> ModuleType:
     missing = [part for part in ("Config", "build") if not hasattr(module, part)]
     if missing:
         why = f"it has no {' and no '.join(missing)}"
-        raise CheckpointError(f"{path}: not a model", why=why, hint="copy dlcli/models/cnn.py and change it")
+        raise CheckpointError(
+            f"{path}: not a model", why=why, hint="copy dlcli/models/cnn.py and change it"
+        )
     return module
 
 
@@ -87,7 +104,9 @@ def describe(name: str) -> ModelInfo:
 
 
 def summary(model: Any, shape: tuple[int, int, int]) -> list[Row]:
-    """The layers of a model for images (H, W, C) = shape, found by running one blank image through it."""
+    """The layers of a model for images (H, W, C) = shape, found by running one blank image through
+    it.
+    """
     paths = {id(module): path for path, module in model.modules()}
     rows: list[Row] = []
 

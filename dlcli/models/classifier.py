@@ -1,4 +1,7 @@
-"""What every image classifier shares: one phase with softmax cross-entropy, accuracy, and a name for its logits. No model itself."""
+"""What every image classifier shares:
+
+one phase with softmax cross-entropy, accuracy, and a name for its logits. No model itself.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,14 @@ class Train:
         self.parameters: dict[str, Tensor] = dict(model.named_parameters())
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """batch.x (N, H, W, C) float, batch.y (N,) int64 → the mean loss, and the logits (N, classes). Labels are smoothed in training only."""
+        """batch.x (N, H, W, C) float, batch.y (N,) int64 → the mean loss, and the logits (N,
+        classes). Labels are smoothed in training only.
+        """
         logits = self.model(Tensor(batch.x))
         smoothing = self.model.label_smoothing if self.model.training else 0.0
-        return losses.cross_entropy(logits, Tensor(batch.y), label_smoothing=smoothing), {"logits": logits}
+        return losses.cross_entropy(logits, Tensor(batch.y), label_smoothing=smoothing), {
+            "logits": logits
+        }
 
 
 class Classifier(Module):

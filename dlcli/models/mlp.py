@@ -15,19 +15,33 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 @dataclass(frozen=True)
 class Config:
-    """hidden: units of each hidden layer, [] for none. activation: relu, tanh or sigmoid. dropout: after each hidden layer."""
+    """hidden: units of each hidden layer, [] for none. activation: relu, tanh or sigmoid. dropout:
+
+    after each hidden layer.
+    """
 
     hidden: tuple[int, ...] = (128, 64)
     activation: str = "relu"
     dropout: float = 0.0
 
 
-def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> Classifier:
-    """A classifier of images (H, W, C) = shape, initialised from `seed`. UsageError for settings that make no network."""
+def build(
+    config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0
+) -> Classifier:
+    """A classifier of images (H, W, C) = shape, initialised from `seed`.
+
+    UsageError for settings that make no network.
+    """
     if config.activation not in ACTIVATIONS:
-        raise UsageError(f"mlp: unknown activation {config.activation!r}", hint=did_you_mean(config.activation, ACTIVATIONS))
+        raise UsageError(
+            f"mlp: unknown activation {config.activation!r}",
+            hint=did_you_mean(config.activation, ACTIVATIONS),
+        )
     if any(units < 1 for units in config.hidden):
-        raise UsageError(f"mlp: hidden {config.hidden} do not make a network", why="each layer has at least one unit")
+        raise UsageError(
+            f"mlp: hidden {config.hidden} do not make a network",
+            why="each layer has at least one unit",
+        )
     size = shape[0] * shape[1] * shape[2]
     layers: list[nn.Module] = [nn.Flatten()]
     for units in config.hidden:

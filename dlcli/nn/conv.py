@@ -10,9 +10,12 @@ from .module import Module, Parameter
 
 
 class Conv2d(Module):
-    """act(conv(x) + b), then max-pooling with windows of `pool` if given: x (N, H, W, in) → (N, P, Q, out).
+    """act(conv(x) + b), then max-pooling with windows of `pool` if given:
 
-    weight (out, R, S, in / groups), bias (out,). padding: "valid", "same", n, (v, h) or ((top, bottom), (left, right)).
+    x (N, H, W, in) → (N, P, Q, out).
+
+    weight (out, R, S, in / groups), bias (out,). padding: "valid", "same", n, (v, h) or ((top,
+    bottom), (left, right)).
     """
 
     def __init__(
@@ -33,7 +36,9 @@ class Conv2d(Module):
         if inputs % groups or outputs % groups:
             raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
         self.kernel, self.stride, self.dilation = pair(kernel), pair(stride), pair(dilation)
-        self.weight = Parameter((outputs, *self.kernel, inputs // groups), fill or init.default(act))
+        self.weight = Parameter(
+            (outputs, *self.kernel, inputs // groups), fill or init.glorot_uniform
+        )
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.padding, self.groups, self.act = padding, groups, act
         self.pool = None if pool is None else pair(pool)
@@ -58,7 +63,10 @@ class Conv2d(Module):
 
 
 class Conv1d(Module):
-    """act(conv(x) + b) along time: x (N, T, in) → (N, T', out); weight (out, S, in / groups). A 2-D convolution of height 1."""
+    """act(conv(x) + b) along time: x (N, T, in) → (N, T', out); weight (out, S, in / groups).
+
+    A 2-D convolution of height 1.
+    """
 
     def __init__(
         self,
@@ -75,7 +83,7 @@ class Conv1d(Module):
     ) -> None:
         if inputs % groups or outputs % groups:
             raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
-        self.weight = Parameter((outputs, kernel, inputs // groups), init.default(act))
+        self.weight = Parameter((outputs, kernel, inputs // groups), init.glorot_uniform)
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.dilation, self.groups, self.act = dilation, groups, act
@@ -87,7 +95,13 @@ class Conv1d(Module):
         sides = self.padding
         if isinstance(sides, int):
             sides = (sides, sides)
-        along = resolve_padding(sides, (1, t), (1, self.kernel), (1, self.stride), (1, self.dilation))[1] if isinstance(sides, str) else sides
+        along = (
+            resolve_padding(sides, (1, t), (1, self.kernel), (1, self.stride), (1, self.dilation))[
+                1
+            ]
+            if isinstance(sides, str)
+            else sides
+        )
         out = apply(
             "conv2d",
             x.reshape(n, 1, t, c),

@@ -11,9 +11,11 @@ from .module import Buffer, Module
 
 
 class Dropout(Module):
-    """Zeroes each element with probability p while training and scales the rest by 1 / (1 − p) (Srivastava et al. 2014).
+    """Zeroes each element with probability p while training and scales the rest by 1 / (1 − p)
+    (Srivastava et al. 2014).
 
-    Its random stream is named by the module's path; a counter in `rng` moves on with every pass and travels with the checkpoint.
+    Its random stream is named by the module's path; a counter in `rng` moves on with every pass
+    and travels with the checkpoint.
     """
 
     def __init__(self, p: float) -> None:

@@ -16,8 +16,12 @@ def pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-def resolve_padding(padding: Padding, size: Pair, window: Pair, stride: Pair, dilation: Pair = (1, 1)) -> tuple[Pair, Pair]:
-    """((top, bottom), (left, right)) for "valid", "same" (the output has ⌈size / stride⌉, an odd element goes after), n, (v, h) or itself."""
+def resolve_padding(
+    padding: Padding, size: Pair, window: Pair, stride: Pair, dilation: Pair = (1, 1)
+) -> tuple[Pair, Pair]:
+    """((top, bottom), (left, right)) for "valid", "same" (the output has ⌈size / stride⌉, an odd
+    element goes after), n, (v, h) or itself.
+    """
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":
@@ -37,7 +41,10 @@ def resolve_padding(padding: Padding, size: Pair, window: Pair, stride: Pair, di
 
 
 def split_epilogue(act: str | None) -> tuple[str | None, str | None]:
-    """(what a product or convolution fuses, what runs after it): an activation whose gradient needs its input cannot be fused."""
+    """(what a product or convolution fuses, what runs after it):
+
+    an activation whose gradient needs its input cannot be fused.
+    """
     return (act, None) if act is None or act in EPILOGUES else (None, act)
 
 

@@ -1,4 +1,7 @@
-"""First values of parameters. A `Fill` is a function of a random stream and a shape; weights are (out, …, in), so fans come from the shape."""
+"""First values of parameters. A `Fill` is a function of a random stream and a shape;
+
+weights are (out, …, in), so fans come from the shape.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ def _uniform(rng: Generator, shape: tuple[int, ...], limit: float) -> np.ndarray
 
 
 def glorot_uniform(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """U(±√(6 / (fan in + fan out))), Glorot and Bengio 2010: for tanh, sigmoid and linear layers."""
+    """U(±√(6 / (fan in + fan out))), Glorot and Bengio 2010:
+
+    for tanh, sigmoid and linear layers.
+    """
     return _uniform(rng, shape, (6 / sum(fans(shape))) ** 0.5)
 
 
@@ -53,11 +59,3 @@ def he_uniform(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
 def he_normal(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
     """N(0, 2 / fan in)."""
     return rng.normal(*shape) * (2 / fans(shape)[0]) ** 0.5
-
-
-RELUS = {"relu", "relu6", "leaky_relu", "leaky_relu_0.2", "elu", "selu", "gelu", "silu", "softplus"}
-
-
-def default(act: str | None) -> Fill:
-    """He's for relu and its kin, Glorot's otherwise."""
-    return he_uniform if act in RELUS else glorot_uniform

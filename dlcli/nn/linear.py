@@ -13,9 +13,15 @@ class Linear(Module):
     """y = act(x · Wᵀ + b): x (…, in) → (…, out); weight (out, in), bias (out,)."""
 
     def __init__(
-        self, inputs: int, outputs: int, *, act: str | None = None, bias: bool = True, fill: init.Fill | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        act: str | None = None,
+        bias: bool = True,
+        fill: init.Fill | None = None,
     ) -> None:
-        self.weight = Parameter((outputs, inputs), fill or init.default(act))
+        self.weight = Parameter((outputs, inputs), fill or init.glorot_uniform)
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.act = act
 

@@ -7,8 +7,13 @@ from ..engine.tensor import Tensor
 from .functional import mean, total
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = None, *, label_smoothing: float = 0.0) -> Tensor:
-    """Softmax and cross-entropy in one: logits (N, K), labels (N,) int64, class weights (K,). With weights, their weighted mean, as in PyTorch."""
+def cross_entropy(
+    logits: Tensor, labels: Tensor, weight: Tensor | None = None, *, label_smoothing: float = 0.0
+) -> Tensor:
+    """Softmax and cross-entropy in one: logits (N, K), labels (N,) int64, class weights (K,).
+
+    With weights, their weighted mean, as in PyTorch.
+    """
     losses = apply("softmax_cross_entropy", logits, labels, weight, label_smoothing=label_smoothing)
     if weight is None:
         return mean(losses)

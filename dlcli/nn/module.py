@@ -1,4 +1,7 @@
-"""Module: parameters, buffers and sub-modules found among the attributes; names are their paths, as in PyTorch (`0.weight`)."""
+"""Module: parameters, buffers and sub-modules found among the attributes;
+
+names are their paths, as in PyTorch (`0.weight`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from . import init
 
 
 class Parameter(Tensor):
-    """A tensor that is trained. `fill` (see `init`) gives its first values when the module is initialised."""
+    """A tensor that is trained.
+
+    `fill` (see `init`) gives its first values when the module is initialised.
+    """
 
     __slots__ = ("fill",)
 
@@ -23,7 +29,10 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that is part of the state but not trained: running statistics, a random stream's counter."""
+    """A tensor that is part of the state but not trained:
+
+    running statistics, a random stream's counter.
+    """
 
     __slots__ = ()
 
@@ -80,21 +89,29 @@ class Module:
         return {name: np.array(tensor.data) for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copies `state` into place. ValueError, with every difference, if names, shapes or dtypes do not fit; nothing is changed then."""
+        """Copies `state` into place.
+
+        ValueError, with every difference, if names, shapes or dtypes do not fit; nothing is
+        changed then.
+        """
         own: dict[str, Tensor] = {**self.named_parameters(), **self.named_buffers()}
         wrong = [f"missing {name}" for name in own if name not in state]
         wrong += [f"unexpected {name}" for name in state if name not in own]
         for name in own.keys() & state.keys():
             here, there = own[name].data, state[name]
             if here.shape != there.shape or here.dtype != there.dtype:
-                wrong.append(f"{name} is {there.shape} {there.dtype}, not {here.shape} {here.dtype}")
+                wrong.append(
+                    f"{name} is {there.shape} {there.dtype}, not {here.shape} {here.dtype}"
+                )
         if wrong:
             raise ValueError("; ".join(sorted(wrong)))
         for name, tensor in own.items():
             tensor.data[...] = state[name]
 
     def initialize(self, seed: int) -> None:
-        """Fills every parameter from its own random stream, named by its path, and seeds the modules that draw (dropout)."""
+        """Fills every parameter from its own random stream, named by its path, and seeds the
+        modules that draw (dropout).
+        """
         for name, parameter in self.named_parameters().items():
             parameter.data[...] = parameter.fill(init.stream(seed, name), parameter.shape)
         for path, module in self.modules():
@@ -143,7 +160,10 @@ _observer: Callable[[Module, Tensor], None] | None = None
 
 @contextmanager
 def observe(tell: Callable[[Module, Tensor], None]) -> Iterator[None]:
-    """Calls `tell(module, output)` after every module's forward: how a summary learns the shapes."""
+    """Calls `tell(module, output)` after every module's forward:
+
+    how a summary learns the shapes.
+    """
     global _observer
     before, _observer = _observer, tell
     try:

@@ -11,12 +11,16 @@ from .module import Buffer, Module, Parameter
 
 
 class BatchNorm(Module):
-    """(x − mean) / √(var + eps) · weight + bias per channel, over every axis but the last (Ioffe and Szegedy 2015).
+    """(x − mean) / √(var + eps) · weight + bias per channel, over every axis but the last (Ioffe
+    and Szegedy 2015).
 
-    In training the batch's statistics are used and the running ones follow them by `momentum`, with the unbiased variance, as in PyTorch.
+    In training the batch's statistics are used and the running ones follow them by `momentum`,
+    with the unbiased variance, as in PyTorch.
     """
 
-    def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
+    def __init__(
+        self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+    ) -> None:
         self.weight = Parameter((channels,), init.ones) if affine else None
         self.bias = Parameter((channels,), init.zeros) if affine else None
         self.running_mean = Buffer(np.zeros(channels, np.float32))
@@ -26,13 +30,23 @@ class BatchNorm(Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         if not self.training:
-            return apply("batchnorm_inference", x, self.weight, self.bias, self.running_mean, self.running_var, eps=self.eps)
+            return apply(
+                "batchnorm_inference",
+                x,
+                self.weight,
+                self.bias,
+                self.running_mean,
+                self.running_var,
+                eps=self.eps,
+            )
         out, mean, var = apply("batchnorm", x, self.weight, self.bias, eps=self.eps)
         n = x.data.size // max(x.shape[-1], 1)
         with no_grad():
             apply("update_running", self.running_mean, mean, momentum=self.momentum, correction=1.0)
             unbiased = n / (n - 1) if n > 1 else 1.0
-            apply("update_running", self.running_var, var, momentum=self.momentum, correction=unbiased)
+            apply(
+                "update_running", self.running_var, var, momentum=self.momentum, correction=unbiased
+            )
         return out
 
 

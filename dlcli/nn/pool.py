@@ -9,9 +9,14 @@ from .module import Module
 
 
 class MaxPool2d(Module):
-    """The maximum of each window: (N, H, W, C) → (N, P, Q, C). stride: the window's extent unless given."""
+    """The maximum of each window: (N, H, W, C) → (N, P, Q, C). stride:
 
-    def __init__(self, window: int | Pair, stride: int | Pair | None = None, padding: Padding = "valid") -> None:
+    the window's extent unless given.
+    """
+
+    def __init__(
+        self, window: int | Pair, stride: int | Pair | None = None, padding: Padding = "valid"
+    ) -> None:
         self.window = pair(window)
         self.stride = self.window if stride is None else pair(stride)
         self.padding = padding

@@ -112,7 +112,8 @@ def candidates(path: Path) -> list[Path]:
 def make_folder(path: Path) -> Path:
     """Makes `path` and its parents where they are missing. OutputError: it cannot be."""
     with output_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
     return path
 
 

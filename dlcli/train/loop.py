@@ -6,6 +6,7 @@ the checkpoint (see `progress.py`) or a function of the recipe.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from dlcli.train import atomic, checkpoint, jsonfile, prepare
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums
 from dlcli.train.progress import Progress
-from dlcli.train.protocol import Adaptive, Batch, Model, Observer, Quiet
+from dlcli.train.protocol import Batch, Model, Observer, Quiet
 from dlcli.train.recipe import Recipe
 from dlcli.train.run import RunDir
 from dlcli.train.signals import Interrupted, Signals
@@ -101,13 +102,12 @@ class Trainer:
         }
         self.loader, self.val_loader = prepare.loaders(dataset, normalize, recipe, workers)
         self.steps_per_epoch, self.total_steps = prepare.steps(len(self.loader), recipe)
-        self.schedule = prepare.make_schedule(recipe, self.total_steps)
+        state = self.progress.schedule if resume else None
+        self.schedule = prepare.make_schedule(recipe, self.total_steps, state)
         self.stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
         if resume is not None:
             checkpoint.restore(model, resume)
             self.stepper.load_state_dict(resume.optimizer, str(resume.source))
-            if isinstance(self.schedule, Adaptive):
-                self.schedule.load(self.progress.schedule)
         self.signals = Signals()
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
         self._started = time.monotonic() - self.progress.seconds
@@ -248,8 +248,8 @@ class Trainer:
         if whole:
             p.stale = 0 if improved else p.stale + 1
             p.epoch, p.batch, p.sums, p.samples = p.epoch + 1, 0, {}, 0
-            if isinstance(self.schedule, Adaptive) and record[monitor] is not None:
-                self.schedule.observe(record[monitor])
+            loss = record.get("val_loss", record["loss"])
+            self.schedule.observe(math.nan if loss is None else loss)
         self.run.append_metrics(record)
         self.observer.on_epoch(record)
         if best:
@@ -270,9 +270,7 @@ class Trainer:
 
     def _save(self, which: str) -> None:
         p = self.progress
-        p.seconds = self._seconds()
-        if isinstance(self.schedule, Adaptive):
-            p.schedule = self.schedule.state()
+        p.seconds, p.schedule = self._seconds(), self.schedule.state()
         state = (self.model.state_dict(), self.stepper.state_dict(), p.to_json(), self.model_info)
         checkpoint.save(self.run.checkpoints, which, Checkpoint(*state))
         self.observer.on_checkpoint(which, p.step)

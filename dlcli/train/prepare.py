@@ -9,12 +9,12 @@ from dlcli import optim, schedule
 from dlcli.data.dataset import Dataset
 from dlcli.data.loader import Loader
 from dlcli.data.normalize import Normalize
-from dlcli.errors import DataError, UsageError, did_you_mean
+from dlcli.errors import CheckpointError, DataError, UsageError, did_you_mean
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums
 from dlcli.train.progress import Progress
 from dlcli.train.protocol import Phase
-from dlcli.train.recipe import Recipe, lower_is_better
+from dlcli.train.recipe import Recipe
 
 
 def check_data(dataset: Dataset, recipe: Recipe) -> None:
@@ -72,18 +72,24 @@ def steps(batches: int, recipe: Recipe) -> tuple[int, int]:
     return per_epoch, total if recipe.max_steps is None else min(total, recipe.max_steps)
 
 
-def make_schedule(recipe: Recipe, total_steps: int) -> Any:
-    """The learning rate per step. UsageError: there is no such schedule."""
-    settings: dict[str, Any] = {}
-    if recipe.schedule == "plateau":
-        settings["mode"] = "min" if lower_is_better(recipe.monitor) else "max"
-    return schedule.make(
+def make_schedule(recipe: Recipe, total_steps: int, state: dict[str, Any] | None = None) -> Any:
+    """The learning rate per step, going on from `state` if given.
+
+    UsageError: there is no such schedule. CheckpointError: the state is not one of its own.
+    """
+    made = schedule.make(
         recipe.schedule,
         lr=recipe.resolved_lr(),
         total_steps=total_steps,
-        warmup_steps=recipe.warmup,
-        **settings,
+        warmup_steps=min(recipe.warmup, total_steps),
     )
+    if state is not None:
+        try:
+            made.load(state)
+        except (KeyError, TypeError) as error:
+            what = f"the stored state of the schedule {recipe.schedule!r} is damaged"
+            raise CheckpointError(what, why=str(error)) from error
+    return made
 
 
 def make_optimizer(recipe: Recipe, phase: Phase) -> Any:

@@ -6,7 +6,7 @@ parameters that it moves; the loop runs them in order in each step and needs no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # whoever only reads a run loads neither
     import numpy as np
@@ -69,20 +69,6 @@ class Model(Protocol):
 
     def eval(self) -> Any:
         """Evaluation mode."""
-
-
-@runtime_checkable
-class Adaptive(Protocol):
-    """A schedule that reacts to a figure and so has a state, such as reduce-on-plateau."""
-
-    def observe(self, value: float) -> None:
-        """After each epoch, with `monitor`'s value."""
-
-    def state(self) -> dict[str, Any]:
-        """What JSON can hold."""
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Takes up what `state` gave."""
 
 
 class Observer(Protocol):

@@ -48,7 +48,9 @@ def _is_float(dtype: np.dtype) -> bool:
 
 
 def _guard_value(dtype: np.dtype) -> Any:
-    return np.nan if _is_float(dtype) else np.frombuffer(bytes([SENTINEL]) * dtype.itemsize, dtype)[0]
+    return (
+        np.nan if _is_float(dtype) else np.frombuffer(bytes([SENTINEL]) * dtype.itemsize, dtype)[0]
+    )
 
 
 class Guarded:
@@ -87,7 +89,9 @@ def place(values: np.ndarray, layout: str = "C") -> np.ndarray:
     if layout == "F":
         return np.asfortranarray(values)
     if layout == "strided":
-        wide = np.full((*values.shape[:-1], values.shape[-1] * 2), _guard_value(values.dtype), values.dtype)
+        wide = np.full(
+            (*values.shape[:-1], values.shape[-1] * 2), _guard_value(values.dtype), values.dtype
+        )
         wide[..., ::2] = values
         return wide[..., ::2]
     if layout == "reversed":
@@ -97,14 +101,20 @@ def place(values: np.ndarray, layout: str = "C") -> np.ndarray:
     return guarded.array
 
 
-def make_inputs(op: Op, case: Case, rng: np.random.Generator, precision: np.dtype) -> list[np.ndarray | None]:
+def make_inputs(
+    op: Op, case: Case, rng: np.random.Generator, precision: np.dtype
+) -> list[np.ndarray | None]:
     """Fresh operands in the op's order; absent ones are None."""
-    made = {name: make_input(arg, rng, precision) for name, arg in case.args.items() if arg is not None}
+    made = {
+        name: make_input(arg, rng, precision) for name, arg in case.args.items() if arg is not None
+    }
     if case.make is not None:
         made.update({name: place(value) for name, value in case.make(rng, precision).items()})
     unknown = set(made) - set(op.inputs)
     if unknown:
-        raise ValueError(f"{op.name}: case [{case.label()}] names operands that the op has not: {sorted(unknown)}")
+        raise ValueError(
+            f"{op.name}: case [{case.label()}] names operands that the op has not: {sorted(unknown)}"
+        )
     return [made.get(name) for name in op.inputs]
 
 
@@ -115,12 +125,16 @@ def widen(array: np.ndarray | None) -> np.ndarray | None:
     return np.array(array, dtype=np.float64 if _is_float(array.dtype) else array.dtype)
 
 
-def expected(op: Op, ins: Sequence[np.ndarray | None], attrs: dict[str, Any]) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+def expected(
+    op: Op, ins: Sequence[np.ndarray | None], attrs: dict[str, Any]
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
     """What the reference says in float64: the outputs, and the inout operands after the call."""
     wide = [widen(a) for a in ins]
     with np.errstate(all="ignore"):
         outs = [np.asarray(o) for o in as_tuple(op.reference(*wide, **attrs))]
-    return outs, {n: wide[op.inputs.index(n)] for n in op.inout if wide[op.inputs.index(n)] is not None}  # type: ignore[misc]
+    return outs, {
+        n: wide[op.inputs.index(n)] for n in op.inout if wide[op.inputs.index(n)] is not None
+    }  # type: ignore[misc]
 
 
 def compare(name: str, got: np.ndarray, want: np.ndarray, tol: Tol) -> float:
@@ -133,24 +147,34 @@ def compare(name: str, got: np.ndarray, want: np.ndarray, tol: Tol) -> float:
         wrong = got != want
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise Failed(f"{name}[{at}] = {got[at]}, expected {want[at]} ({int(wrong.sum())} of {got.size} differ)")
+            raise Failed(
+                f"{name}[{at}] = {got[at]}, expected {want[at]} ({int(wrong.sum())} of {got.size} differ)"
+            )
         return 0.0
     got64 = got.astype(np.float64)
     special = ~np.isfinite(want)
-    mismatch = (special | ~np.isfinite(got64)) & ~((got64 == want) | (np.isnan(got64) & np.isnan(want)))
+    mismatch = (special | ~np.isfinite(got64)) & ~(
+        (got64 == want) | (np.isnan(got64) & np.isnan(want))
+    )
     if mismatch.any():
         at = tuple(int(i) for i in np.argwhere(mismatch)[0])
-        raise Failed(f"{name}[{at}] = {got64[at]}, expected {want[at]} ({int(mismatch.sum())} non-finite of {got.size} differ)")
+        raise Failed(
+            f"{name}[{at}] = {got64[at]}, expected {want[at]} ({int(mismatch.sum())} non-finite of {got.size} differ)"
+        )
     finite = want[~special]
     rms = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     with np.errstate(invalid="ignore"):
         error = np.where(special, 0.0, np.abs(got64 - want))
-        allowed = np.where(special, 1.0, tol.rtol * np.abs(want) + tol.atol * rms + np.finfo(got.dtype).tiny)
+        allowed = np.where(
+            special, 1.0, tol.rtol * np.abs(want) + tol.atol * rms + np.finfo(got.dtype).tiny
+        )
     share = error / allowed
     at = tuple(int(i) for i in np.unravel_index(int(np.argmax(share)), share.shape))
     worst = float(share[at])
     if worst > 1.0:
-        raise Failed(f"{name}[{at}] = {got64[at]!r}, expected {want[at]!r}: {worst:.3g} times the tolerance ({tol.rtol:g}, {tol.atol:g})")
+        raise Failed(
+            f"{name}[{at}] = {got64[at]!r}, expected {want[at]!r}: {worst:.3g} times the tolerance ({tol.rtol:g}, {tol.atol:g})"
+        )
     return worst
 
 
@@ -159,7 +183,13 @@ def _hash(array: np.ndarray) -> str:
 
 
 def run_guarded(
-    op: Op, variant: Variant, ins: Sequence[np.ndarray | None], attrs: dict[str, Any], *, rows: int | None = None, optional: bool = True
+    op: Op,
+    variant: Variant,
+    ins: Sequence[np.ndarray | None],
+    attrs: dict[str, Any],
+    *,
+    rows: int | None = None,
+    optional: bool = True,
 ) -> dict[str, np.ndarray]:
     """Runs a variant into guarded, NaN-filled outputs; the outputs and inout operands by name. Raises Failed on what it may not touch.
 
@@ -167,8 +197,15 @@ def run_guarded(
     """
     specs = [None if a is None else Spec.of(a) for a in ins]
     launch = Launch(op, variant, specs, attrs, rows=rows, optional=optional)
-    given = [place(a) if a is not None and n in op.inout else a for n, a in zip(op.inputs, ins, strict=True)]
-    before = {n: _hash(a) for n, a in zip(op.inputs, given, strict=True) if a is not None and n not in op.inout}
+    given = [
+        place(a) if a is not None and n in op.inout else a
+        for n, a in zip(op.inputs, ins, strict=True)
+    ]
+    before = {
+        n: _hash(a)
+        for n, a in zip(op.inputs, given, strict=True)
+        if a is not None and n not in op.inout
+    }
     guards = [None if s is None else Guarded(s.shape, s.dtype) for s in launch.outputs]
     outs = [None if g is None else g.array for g in guards]
     with np.errstate(all="ignore"):
@@ -187,11 +224,21 @@ def run_guarded(
             if base[:BAND].tobytes() + base[base.size - BAND :].tobytes() != guard_bytes:
                 raise Failed(f"{name}: written outside the array")
     found = {n: o for n, o in zip(launch.names, outs, strict=True) if o is not None}
-    found.update({n: a for n, a in zip(op.inputs, given, strict=True) if n in op.inout and a is not None})
+    found.update(
+        {n: a for n, a in zip(op.inputs, given, strict=True) if n in op.inout and a is not None}
+    )
     return found
 
 
-def verify(op: Op, variant: Variant, case: Case, precision: str = "float32", *, seed: int | None = None, rows: int | None = None) -> Result:
+def verify(
+    op: Op,
+    variant: Variant,
+    case: Case,
+    precision: str = "float32",
+    *,
+    seed: int | None = None,
+    rows: int | None = None,
+) -> Result:
     """One case of one variant, with fresh random operands (`seed` to repeat them): whole, then in ranges of 3 rows (or `rows`)."""
     attrs = {k: v for k, v in case.attrs.items() if k in op.attrs}
     rng = np.random.default_rng(seed)
@@ -224,7 +271,9 @@ def call_references(name: str, *ins: Any, **attrs: Any) -> Any:
     op = find_op(name)
     padded = (*ins, *(None,) * (len(op.inputs) - len(ins)))
     outs = as_tuple(op.reference(*padded, **attrs))
-    names = tuple(op.infer(*[None if a is None else Spec.of(np.asarray(a)) for a in padded], **attrs))
+    names = tuple(
+        op.infer(*[None if a is None else Spec.of(np.asarray(a)) for a in padded], **attrs)
+    )
     required = [np.asarray(o) for n, o in zip(names, outs, strict=True) if n not in op.optional]
     return required[0] if len(required) == 1 else tuple(required)
 
@@ -245,13 +294,34 @@ def gradient_error(op: Op, case: Case, *, seed: int = 0, step: float = 1e-6) -> 
 
     def outputs(values: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
         copies = [None if v is None else v.copy() for v in values]
-        return dict(zip(names, (np.asarray(o) for o in as_tuple(op.reference(*copies, **attrs))), strict=True))
+        return dict(
+            zip(
+                names,
+                (np.asarray(o) for o in as_tuple(op.reference(*copies, **attrs))),
+                strict=True,
+            )
+        )
 
     outs = outputs(ins)
-    cotangents = {n: rng.standard_normal(o.shape) for n, o in outs.items() if n not in op.optional and _is_float(o.dtype)}
+    cotangents = {
+        n: rng.standard_normal(o.shape)
+        for n, o in outs.items()
+        if n not in op.optional and _is_float(o.dtype)
+    }
     douts = SimpleNamespace(**{n: cotangents.get(n) for n in names})
-    float_inputs = [n for n, a in zip(op.inputs, ins, strict=True) if a is not None and _is_float(a.dtype) and n not in op.inout]
-    grads = op.grad(call_references, op.namespace(ins), op.namespace(list(outs.values()), names), douts, set(float_inputs), **attrs)
+    float_inputs = [
+        n
+        for n, a in zip(op.inputs, ins, strict=True)
+        if a is not None and _is_float(a.dtype) and n not in op.inout
+    ]
+    grads = op.grad(
+        call_references,
+        op.namespace(ins),
+        op.namespace(list(outs.values()), names),
+        douts,
+        set(float_inputs),
+        **attrs,
+    )
 
     def objective(values: Sequence[np.ndarray | None]) -> float:
         found = outputs(values)
@@ -263,11 +333,17 @@ def gradient_error(op: Op, case: Case, *, seed: int = 0, step: float = 1e-6) -> 
             continue
         at = op.inputs.index(name)
         if grads[name].shape != ins[at].shape:  # type: ignore[union-attr]
-            raise Failed(f"{op.name}: the gradient of {name} has shape {grads[name].shape}, not {ins[at].shape}")  # type: ignore[union-attr]
+            raise Failed(
+                f"{op.name}: the gradient of {name} has shape {grads[name].shape}, not {ins[at].shape}"
+            )  # type: ignore[union-attr]
         direction = rng.standard_normal(ins[at].shape)  # type: ignore[union-attr]
-        sides = [objective([a + sign * step * direction if i == at else a for i, a in enumerate(ins)]) for sign in (1, -1)]  # type: ignore[operator]
-        numeric, analytic = (sides[0] - sides[1]) / (2 * step), float(np.sum(grads[name] * direction))
+        sides = [
+            objective([a + sign * step * direction if i == at else a for i, a in enumerate(ins)])
+            for sign in (1, -1)
+        ]  # type: ignore[operator]
+        numeric, analytic = (
+            (sides[0] - sides[1]) / (2 * step),
+            float(np.sum(grads[name] * direction)),
+        )
         worst = max(worst, abs(numeric - analytic) / (1.0 + abs(numeric)))
     return worst
-
-

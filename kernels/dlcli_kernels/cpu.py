@@ -61,7 +61,12 @@ def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     if function is None:
         return lambda f: kernel(f, **options)
     folder = cache_folder()
-    settings: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy", **options}
+    settings: dict[str, Any] = {
+        "nogil": True,
+        "fastmath": FASTMATH,
+        "error_model": "numpy",
+        **options,
+    }
     if folder is None:
         return numba.njit(**settings)(function)
     before = numba.config.CACHE_DIR
@@ -95,7 +100,9 @@ FTZ_DAZ = 0x8040  # MXCSR: flush results to zero, treat denormal operands as zer
 
 def _mxcsr(builder: Any, name: str, pointer: Any) -> None:
     byte = ir.IntType(8).as_pointer()
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [byte]), name)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [byte]), name
+    )
     builder.call(function, [builder.bitcast(pointer, byte)])
 
 
@@ -213,9 +220,13 @@ class Pool:
         single_threaded_blas()
         keep_memory()
         self.threads = max(1, threads)
-        self.queues: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(self.threads - 1)]
+        self.queues: list[SimpleQueue[_Job | None]] = [
+            SimpleQueue() for _ in range(self.threads - 1)
+        ]
         for queue in self.queues:
-            threading.Thread(target=self._loop, args=(queue,), name="dlcli-kernel", daemon=True).start()
+            threading.Thread(
+                target=self._loop, args=(queue,), name="dlcli-kernel", daemon=True
+            ).start()
 
     @staticmethod
     def _loop(queue: SimpleQueue[_Job | None]) -> None:

@@ -1,7 +1,9 @@
-"""A call made ready: the variant that runs, its outputs, and the ranges that the work is cut into.
+"""A call made ready:
 
-The ranges depend on the operands alone, never on the number of threads, and partial results are added in the order of the ranges: the same
-bits for any number of threads.
+the variant that runs, its outputs, and the ranges that the work is cut into.
+
+The ranges depend on the operands alone, never on the number of threads, and partial results are
+added in the order of the ranges: the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ def serial(task: Callable[[int], None], count: int) -> None:
 
 
 class Launch:
-    """One op, one variant, one signature. `run` may be called any number of times, on arrays of that signature."""
+    """One op, one variant, one signature.
+
+    `run` may be called any number of times, on arrays of that signature.
+    """
 
     def __init__(
         self,
@@ -51,24 +56,34 @@ class Launch:
         axes = dict(op.cut_axes(ins, attrs) or {})
         operands = (*self.outputs, *ins)
         names = (*self.names, *op.inputs)
-        self.axes = tuple(axes.get(name) if spec else None for name, spec in zip(names, operands, strict=True))
+        self.axes = tuple(
+            axes.get(name) if spec else None for name, spec in zip(names, operands, strict=True)
+        )
         self.partial = tuple(name in op.partial for name in self.names)
         self.ranges = self._cut(operands, ins, rows)
 
     def _cut(
         self, operands: Sequence[Spec | None], ins: Sequence[Spec | None], rows: int | None
     ) -> list[tuple[int, int]]:
-        extents = {s.shape[a] for s, a in zip(operands, self.axes, strict=True) if s is not None and a is not None}
+        extents = {
+            s.shape[a]
+            for s, a in zip(operands, self.axes, strict=True)
+            if s is not None and a is not None
+        }
         if not extents:
             return [(0, -1)]
         if len(extents) > 1:
-            raise ValueError(f"{self.op.name}: the operands cut along one axis differ in length: {sorted(extents)}")
+            raise ValueError(
+                f"{self.op.name}: operands cut along one axis differ in length: {sorted(extents)}"
+            )
         n = extents.pop()
         most = MOST_PARTIALS if any(self.partial) else MOST_RANGES
         if rows is None and self.op.grain is not None:
             rows = self.op.grain(*ins, **self.attrs)
         if rows is None:
-            touched = sum(s.nbytes for s, a in zip(operands, self.axes, strict=True) if s and a is not None)
+            touched = sum(
+                s.nbytes for s, a in zip(operands, self.axes, strict=True) if s and a is not None
+            )
             rows = max(-(-n // most), RANGE_BYTES * n // max(touched, 1))
         rows = max(rows, 1)
         return [(lo, min(lo + rows, n)) for lo in range(0, n, rows)] or [(0, 0)]
@@ -79,12 +94,17 @@ class Launch:
 
     def run(self, outs: Sequence[Any], ins: Sequence[Any], runner: Runner = serial) -> None:
         """Fills `outs` from `ins` (and updates inout operands). CPU arrays."""
-        ins = [a if a is None or name in self.op.inout else _plain(a) for name, a in zip(self.op.inputs, ins, strict=True)]
+        ins = [
+            a if a is None or name in self.op.inout else _plain(a)
+            for name, a in zip(self.op.inputs, ins, strict=True)
+        ]
         if len(self.ranges) == 1:
             self._call((*outs, *ins), 0)
             return
         sums = [
-            np.empty((len(self.ranges), *out.shape), out.dtype) if is_sum and out is not None else None
+            np.empty((len(self.ranges), *out.shape), out.dtype)
+            if is_sum and out is not None
+            else None
             for out, is_sum in zip(outs, self.partial, strict=True)
         ]
 

@@ -1,8 +1,12 @@
-"""Philox4x32-10, a counter-based random generator: the same key and counter give the same numbers on every device, in any order.
+"""Philox4x32-10, a counter-based random generator:
 
-Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A block of four 32-bit words is a function of a 128-bit counter and a
-64-bit key. Here the key is made of the seed and the name of a stream; the counter's word 0 numbers the blocks within one request, words 1–3 say
-which request it is (an epoch, a sample, a step). Nothing is carried from one request to the next, so anything can be replayed or resumed.
+the same key and counter give the same numbers on every device, in any order.
+
+Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A block of four 32-bit
+words is a function of a 128-bit counter and a 64-bit key. Here the key is made of the seed and the
+name of a stream; the counter's word 0 numbers the blocks within one request, words 1–3 say which
+request it is (an epoch, a sample, a step). Nothing is carried from one request to the next, so
+anything can be replayed or resumed.
 """
 
 import hashlib
@@ -15,7 +19,10 @@ MASK = 0xFFFFFFFF
 
 
 def key(seed: int, stream: str) -> tuple[int, int]:
-    """The two key words of `stream` under `seed`: the first 64 bits of SHA-256 of both, so that streams are independent."""
+    """The two key words of `stream` under `seed`:
+
+    the first 64 bits of SHA-256 of both, so that streams are independent.
+    """
     digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
@@ -44,14 +51,17 @@ def bits(k: tuple[int, int], counter: tuple[int, int, int], n: int) -> np.ndarra
 
 
 class Generator:
-    """Draws for one request, e.g. `Generator(seed, "shuffle", epoch)`: each call continues where the last one stopped.
+    """Draws for one request, e.g. `Generator(seed, "shuffle", epoch)`:
 
-    seed: any integer. stream: a name. counter: up to three integers below 2³² that say which request it is.
+    each call continues where the last one stopped.
+
+    seed: any integer. stream: a name. counter: up to three integers below 2³² that say which
+    request it is.
     """
 
     def __init__(self, seed: int, stream: str, *counter: int) -> None:
         self.key = key(seed, stream)
-        words = (tuple(counter) + (0, 0, 0))[:3]
+        words = (*counter, 0, 0, 0)[:3]
         self.counter = (words[0], words[1], words[2])
         self.block = 0
 
@@ -77,7 +87,11 @@ class Generator:
     def integers(self, high: int, *shape: int) -> np.ndarray:
         """Int64 in [0, high), high ≤ 2³², by multiplication (bias below high · 2⁻³²)."""
         n = int(np.prod(shape, dtype=np.int64))
-        return ((self.bits(n).astype(np.uint64) * np.uint64(high)) >> np.uint64(32)).astype(np.int64).reshape(shape)
+        return (
+            ((self.bits(n).astype(np.uint64) * np.uint64(high)) >> np.uint64(32))
+            .astype(np.int64)
+            .reshape(shape)
+        )
 
     def permutation(self, n: int) -> np.ndarray:
         """A permutation of 0 … n-1 as int64: the stable order of n random 64-bit words."""

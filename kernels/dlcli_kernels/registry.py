@@ -1,6 +1,9 @@
-"""Finds ops and variants by file name, and chooses the variant that runs. NumPy only: a variant's file is imported when it is asked for.
+"""Finds ops and variants by file name, and chooses the variant that runs. NumPy only:
 
-A family is a folder with an `op.py`; a variant is a file `<device>_<how>.py` beside it. Adding the file is all the registration there is.
+a variant's file is imported when it is asked for.
+
+A family is a folder with an `op.py`; a variant is a file `<device>_<how>.py` beside it. Adding the
+file is all the registration there is.
 """
 
 from __future__ import annotations
@@ -20,7 +23,14 @@ import dlcli_kernels
 
 from .spec import Op, Spec, as_tuple
 
-LIBRARIES = {"numba", "scipy", "cupy", "cuda", "numba_cuda", "ml_dtypes"}  # a variant may lack one of these
+LIBRARIES = {
+    "numba",
+    "scipy",
+    "cupy",
+    "cuda",
+    "numba_cuda",
+    "ml_dtypes",
+}  # a variant may lack one of these
 
 
 class NoVariant(LookupError):
@@ -29,7 +39,10 @@ class NoVariant(LookupError):
 
 @dataclass(frozen=True)
 class Variant:
-    """One implementation of an op. `module` is None where a library is missing; `missing` then says which."""
+    """One implementation of an op. `module` is None where a library is missing;
+
+    `missing` then says which.
+    """
 
     op: Op
     name: str  # cpu_blas
@@ -65,7 +78,10 @@ class Reference(Variant):
         op = self.op
 
         def call(*arrays: Any, **attrs: Any) -> None:
-            outs, ins = arrays[: len(arrays) - len(op.inputs)], arrays[len(arrays) - len(op.inputs) :]
+            outs, ins = (
+                arrays[: len(arrays) - len(op.inputs)],
+                arrays[len(arrays) - len(op.inputs) :],
+            )
             for out, value in zip(outs, as_tuple(op.reference(*ins, **attrs)), strict=True):
                 if out is not None:
                     out[...] = value
@@ -110,7 +126,10 @@ def variant_files(family: str) -> tuple[str, ...]:
 
 @cache
 def load(family: str, name: str) -> tuple[ModuleType | None, str]:
-    """A variant's module, or None and which library it lacks. An ImportError inside our own files propagates."""
+    """A variant's module, or None and which library it lacks.
+
+    An ImportError inside our own files propagates.
+    """
     try:
         return importlib.import_module(f"dlcli_kernels.{family}.{name}"), ""
     except ModuleNotFoundError as error:
@@ -131,7 +150,9 @@ def variant(op: Op, name: str) -> Variant:
 
 
 def variants(op: Op, device: str | None = None) -> list[Variant]:
-    """All variants that implement the op (those whose library is missing included), the reference apart."""
+    """All variants that implement the op (those whose library is missing included), the reference
+    apart.
+    """
     found = []
     for name in variant_files(op.family):
         if device is None or name.startswith(f"{device}_"):
@@ -142,7 +163,9 @@ def variants(op: Op, device: str | None = None) -> list[Variant]:
 
 
 def resolve(op: Op, device: str, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Variant:
-    """The first variant in the op's `prefer` list that supports these operands; on the CPU the reference is the last resort.
+    """The first variant in the op's `prefer` list that supports these operands;
+
+    on the CPU the reference is the last resort.
 
     Raises NoVariant where a device has none.
     """
@@ -152,5 +175,7 @@ def resolve(op: Op, device: str, ins: Sequence[Spec | None], attrs: Mapping[str,
             return candidate
     if device == "cpu":
         return variant(op, "reference")
-    shapes = ", ".join(f"{n}: {s.shape} {np.dtype(s.dtype)}" for n, s in zip(op.inputs, ins, strict=True) if s)
+    shapes = ", ".join(
+        f"{n}: {s.shape} {np.dtype(s.dtype)}" for n, s in zip(op.inputs, ins, strict=True) if s
+    )
     raise NoVariant(f"no {device} kernel for {op.name} ({shapes})")

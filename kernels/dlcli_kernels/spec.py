@@ -1,11 +1,17 @@
-"""What an op promises: shapes, a reference, gradients, tolerances, the cases to verify and the shapes to benchmark. NumPy only.
+"""What an op promises:
 
-A family's `op.py` builds one `Op` per operation; a variant file implements any of them as a function of the same name:
+shapes, a reference, gradients, tolerances, the cases to verify and the shapes to benchmark. NumPy
+only.
 
-    def conv2d(out, x, w, b, *, stride, padding, dilation, groups, act):     # outputs first, then inputs, attributes by keyword
+A family's `op.py` builds one `Op` per operation; a variant file implements any of them as a
+function of the same name:
 
-An absent optional operand or output is None. A variant writes into the arrays that it is given; it may rely on them being C-contiguous,
-aligned and of the dtypes that `infer` names, except along an axis that the op's `cut` names (a range of it is a view).
+    def conv2d(out, x, w, b, *, stride, padding, dilation, groups, act):     # outputs first, then
+    inputs, attributes by keyword
+
+An absent optional operand or output is None. A variant writes into the arrays that it is given; it
+may rely on them being C-contiguous, aligned and of the dtypes that `infer` names, except along an
+axis that the op's `cut` names (a range of it is a view).
 """
 
 from __future__ import annotations
@@ -48,7 +54,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Tol:
-    """An element passes if |got - want| <= rtol·|want| + atol·rms(want). `why` is the reason for the figures."""
+    """An element passes if |got - want| <= rtol·|want| + atol·rms(want).
+
+    `why` is the reason for the figures.
+    """
 
     rtol: float
     atol: float
@@ -57,14 +66,17 @@ class Tol:
 
 @dataclass(frozen=True)
 class Arg:
-    """How the checker makes one operand: its shape, its values, its dtype (None: the precision under test) and memory layout."""
+    """How the checker makes one operand: its shape, its values, its dtype (None:
+
+    the precision under test) and memory layout.
+    """
 
     shape: tuple[int, ...]
     kind: str = "normal"  # normal | uniform (low … high) | integers (low … high-1) | zeros
     low: float = 0.0
     high: float = 1.0
     dtype: Any = None
-    layout: str = "C"  # C | F (transposed in memory) | strided (every other element) | reversed (negative strides)
+    layout: str = "C"  # C | F (transposed) | strided (every other element) | reversed
 
 
 def normal(*shape: int, layout: str = "C") -> Arg:
@@ -89,23 +101,33 @@ def zeros(*shape: int, dtype: Any = None) -> Arg:
 
 @dataclass(frozen=True)
 class Case:
-    """One call to verify or benchmark: its operands and attributes. `make(rng, dtype) -> {name: array}` replaces or adds operands that depend on others."""
+    """One call to verify or benchmark: its operands and attributes. `make(rng, dtype) -> {name:
+
+    array}` replaces or adds operands that depend on others.
+    """
 
     args: Mapping[str, Arg | None]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     make: Callable[[np.random.Generator, np.dtype], dict[str, np.ndarray]] | None = None
     name: str = ""
-    smooth: bool = True  # False: at a kink (ties, a corner of relu), where differences are no gradient
+    smooth: bool = (
+        True  # False: at a kink (ties, a corner of relu), where differences are no gradient
+    )
 
     def label(self) -> str:
         """Shapes and attributes in one line."""
-        shapes = " ".join(f"{k}={'×'.join(map(str, a.shape)) or '()'}" for k, a in self.args.items() if a)
+        shapes = " ".join(
+            f"{k}={'×'.join(map(str, a.shape)) or '()'}" for k, a in self.args.items() if a
+        )
         attrs = " ".join(f"{k}={v}" for k, v in self.attrs.items())
         return " ".join(filter(None, (self.name, shapes, attrs)))
 
 
 def case(name: str = "", /, make: Any = None, smooth: bool = True, **operands: Any) -> Case:
-    """`case(x=normal(2, 3), act="relu")`: `Arg`s are operands, everything else is an attribute; operands not given are absent (None)."""
+    """`case(x=normal(2, 3), act="relu")`: `Arg`s are operands, everything else is an attribute;
+
+    operands not given are absent (None).
+    """
     args = {k: v for k, v in operands.items() if isinstance(v, Arg)}
     attrs = {k: v for k, v in operands.items() if not isinstance(v, Arg)}
     return Case(args, attrs, make, name, smooth)
@@ -116,24 +138,32 @@ Cut = Mapping[str, int]
 
 @dataclass(eq=False, repr=False)
 class Op:
-    """One operation. `infer`, `reference` and `grad` are described in the fields; names of operands come from `infer`'s signature."""
+    """One operation. `infer`, `reference` and `grad` are described in the fields;
+
+    names of operands come from `infer`'s signature.
+    """
 
     name: str
-    infer: Callable[..., dict[str, Spec]]  # (*Spec | None, **attrs) -> the outputs in order
-    reference: Callable[..., Any]  # (*array | None, **attrs) -> the outputs (one or a tuple); inout operands are updated in place
-    grad: Callable[..., dict[str, Any]] | None = None  # (call, ins, outs, douts, needed, **attrs) -> {input: gradient}
-    decompose: Callable[..., Any] | None = None  # (call, *ins, **attrs) -> the required outputs, in plain ops
+    # (*Spec | None, **attrs) -> the outputs by name, in order
+    infer: Callable[..., dict[str, Spec]]
+    # (*array | None, **attrs) -> the outputs, one or a tuple; inout operands are updated in place
+    reference: Callable[..., Any]
+    # (call, ins, outs, douts, needed, **attrs) -> {input: gradient}
+    grad: Callable[..., dict[str, Any]] | None = None
+    # (call, *ins, **attrs) -> the required outputs, in plain ops
+    decompose: Callable[..., Any] | None = None
     inout: tuple[str, ...] = ()  # inputs that are updated in place
     optional: tuple[str, ...] = ()  # outputs that only backward needs
-    cut: Cut | Callable[..., Cut | None] | None = None  # operand -> axis along which ranges are independent work
+    cut: Cut | Callable[..., Cut | None] | None = None  # operand -> axis of independent work
     partial: tuple[str, ...] = ()  # outputs that are sums over the ranges
-    grain: Callable[..., int] | None = None  # (*Spec | None, **attrs) -> rows per range; None: by bytes
-    offset: bool = False  # the variant and the reference get `start=`, the first index of the range
+    grain: Callable[..., int] | None = None  # (*Spec | None, **attrs) -> rows per range
+    offset: bool = False  # variant and reference get `start=`, the first index of the range
     tolerance: Mapping[str, Tol] = field(default_factory=dict)
     cases: Sequence[Case] = ()
     bench: Sequence[Case] = ()
-    prefer: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)  # (device, precision) -> variants in order
-    precision_of: str = ""  # the operand whose dtype is the precision; the first one by default
+    # (device, precision) -> the variants that may run by default, in order
+    prefer: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    precision_of: str = ""  # the operand whose dtype is the precision; the first by default
     inputs: tuple[str, ...] = field(init=False)
     attrs: tuple[str, ...] = field(init=False)
     family: str = field(init=False, default="")
@@ -156,7 +186,9 @@ class Op:
         spec = ins[self.inputs.index(self.precision_of)]
         return spec.dtype.name if spec is not None else "float32"
 
-    def namespace(self, values: Sequence[Any], names: Sequence[str] | None = None) -> SimpleNamespace:
+    def namespace(
+        self, values: Sequence[Any], names: Sequence[str] | None = None
+    ) -> SimpleNamespace:
         """Operands by name, for `grad`."""
         return SimpleNamespace(**dict(zip(names or self.inputs, values, strict=True)))
 

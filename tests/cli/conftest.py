@@ -2,13 +2,16 @@
 
 import io
 import json
+import os
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import dlcli_kernels.cpu  # noqa: F401  (finds its cache before a test moves the user's)
+import dlcli_kernels.cpu
 import pytest
 
+import dlcli
 from dlcli.cli.main import main
 
 
@@ -23,6 +26,23 @@ def strict(text):
         return dict(pairs)
 
     return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+
+
+PROGRAM = "import sys; from dlcli.cli.main import main; sys.exit(main())"
+
+
+@pytest.fixture
+def start():
+    """The command line that starts dlcli in a process of its own."""
+    return [sys.executable, "-c", PROGRAM]
+
+
+@pytest.fixture
+def environment(elsewhere):
+    """The environment of such a process: it finds the packages that are tested, and their cache."""
+    roots = [Path(package.__file__).parents[1] for package in (dlcli, dlcli_kernels)]
+    kept = {k: v for k, v in os.environ.items() if k != "XDG_CACHE_HOME"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, roots))}
 
 
 @dataclass
@@ -88,9 +108,9 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
-    """A run of two epochs on the digits. Shared: tests that change it take `a_copy`."""
+    """A run of four epochs on the digits. Shared: tests that change it take `a_copy`."""
     run = tmp_path_factory.mktemp("runs") / "first"
-    result = call("train", "cnn-small", "--epochs", "2", "--out", run)
+    result = call("train", "cnn-small", "--epochs", "4", "--out", run)
     assert result.code == 0, result.err
     return run
 

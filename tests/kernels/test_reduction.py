@@ -68,7 +68,7 @@ def test_a_float32_sum_of_86528_numbers_is_right_to_three_roundings(shape):
     error = np.abs(run("sum", x, axes=axes) - want) / want
     assert error.max() < 3 * 2.0**-24
     naive = np.abs(np.add.accumulate(x, axis=axes[0]).take(-1, axes[0]) - want) / want
-    assert naive.max() > 20 * error.max()
+    assert naive.max() > 3 * 2.0**-24  # one after the other would not do
 
 
 def test_a_mean_is_a_scaled_sum():

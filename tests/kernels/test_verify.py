@@ -1,7 +1,8 @@
-"""Every variant of every op against its float64 reference, and every gradient against differences of the reference."""
+"""Every variant of every op against its float64 reference, and every gradient against differences
+of the reference.
+"""
 
 import pytest
-
 from dlcli_kernels import check, registry
 
 OPS = registry.ops()

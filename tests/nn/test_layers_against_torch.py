@@ -1,4 +1,7 @@
-"""Every layer against PyTorch: the output, the gradient for the input, and every parameter's gradient, in float64 and float32."""
+"""Every layer against PyTorch:
+
+the output, the gradient for the input, and every parameter's gradient, in float64 and float32.
+"""
 
 import numpy as np
 import pytest
@@ -16,20 +19,52 @@ T = torch.nn
 IMAGE, SEQUENCE, ROWS = (3, 9, 8, 4), (3, 11, 4), (5, 7)
 LAYERS = {
     "linear": (lambda: nn.Linear(7, 6), lambda: T.Linear(7, 6), ROWS),
-    "linear relu": (lambda: nn.Linear(7, 6, act="relu"), lambda: T.Sequential(T.Linear(7, 6), T.ReLU()), ROWS),
-    "linear gelu": (lambda: nn.Linear(7, 6, act="gelu"), lambda: T.Sequential(T.Linear(7, 6), T.GELU()), ROWS),
-    "linear without bias": (lambda: nn.Linear(7, 6, bias=False), lambda: T.Linear(7, 6, bias=False), ROWS),
+    "linear relu": (
+        lambda: nn.Linear(7, 6, act="relu"),
+        lambda: T.Sequential(T.Linear(7, 6), T.ReLU()),
+        ROWS,
+    ),
+    "linear gelu": (
+        lambda: nn.Linear(7, 6, act="gelu"),
+        lambda: T.Sequential(T.Linear(7, 6), T.GELU()),
+        ROWS,
+    ),
+    "linear without bias": (
+        lambda: nn.Linear(7, 6, bias=False),
+        lambda: T.Linear(7, 6, bias=False),
+        ROWS,
+    ),
     "conv valid": (lambda: nn.Conv2d(4, 6, 3), lambda: T.Conv2d(4, 6, 3), IMAGE),
-    "conv same": (lambda: nn.Conv2d(4, 6, 3, padding="same"), lambda: T.Conv2d(4, 6, 3, padding="same"), IMAGE),
+    "conv same": (
+        lambda: nn.Conv2d(4, 6, 3, padding="same"),
+        lambda: T.Conv2d(4, 6, 3, padding="same"),
+        IMAGE,
+    ),
     "conv stride, padding": (
         lambda: nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0)),
         lambda: T.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0)),
         IMAGE,
     ),
-    "conv dilated": (lambda: nn.Conv2d(4, 6, 3, dilation=2), lambda: T.Conv2d(4, 6, 3, dilation=2), IMAGE),
-    "conv groups": (lambda: nn.Conv2d(4, 6, 3, groups=2), lambda: T.Conv2d(4, 6, 3, groups=2), IMAGE),
-    "conv depthwise": (lambda: nn.Conv2d(4, 4, 3, groups=4), lambda: T.Conv2d(4, 4, 3, groups=4), IMAGE),
-    "conv relu": (lambda: nn.Conv2d(4, 6, 3, act="relu"), lambda: T.Sequential(T.Conv2d(4, 6, 3), T.ReLU()), IMAGE),
+    "conv dilated": (
+        lambda: nn.Conv2d(4, 6, 3, dilation=2),
+        lambda: T.Conv2d(4, 6, 3, dilation=2),
+        IMAGE,
+    ),
+    "conv groups": (
+        lambda: nn.Conv2d(4, 6, 3, groups=2),
+        lambda: T.Conv2d(4, 6, 3, groups=2),
+        IMAGE,
+    ),
+    "conv depthwise": (
+        lambda: nn.Conv2d(4, 4, 3, groups=4),
+        lambda: T.Conv2d(4, 4, 3, groups=4),
+        IMAGE,
+    ),
+    "conv relu": (
+        lambda: nn.Conv2d(4, 6, 3, act="relu"),
+        lambda: T.Sequential(T.Conv2d(4, 6, 3), T.ReLU()),
+        IMAGE,
+    ),
     "conv relu pool": (
         lambda: nn.Conv2d(4, 8, 3, act="relu", pool=2),
         lambda: T.Sequential(T.Conv2d(4, 8, 3), T.ReLU(), T.MaxPool2d(2)),
@@ -56,8 +91,16 @@ LAYERS = {
         SEQUENCE,
     ),
     "max pool": (lambda: nn.MaxPool2d(2), lambda: T.MaxPool2d(2), IMAGE),
-    "max pool overlapping": (lambda: nn.MaxPool2d(3, 2, padding=1), lambda: T.MaxPool2d(3, 2, padding=1), IMAGE),
-    "average pool": (lambda: nn.AvgPool2d((3, 2), (2, 1)), lambda: T.AvgPool2d((3, 2), (2, 1)), IMAGE),
+    "max pool overlapping": (
+        lambda: nn.MaxPool2d(3, 2, padding=1),
+        lambda: T.MaxPool2d(3, 2, padding=1),
+        IMAGE,
+    ),
+    "average pool": (
+        lambda: nn.AvgPool2d((3, 2), (2, 1)),
+        lambda: T.AvgPool2d((3, 2), (2, 1)),
+        IMAGE,
+    ),
     "average pool padded": (
         lambda: nn.AvgPool2d(3, 2, padding=1, count_include_pad=False),
         lambda: T.AvgPool2d(3, 2, padding=1, count_include_pad=False),
@@ -68,7 +111,11 @@ LAYERS = {
         lambda: T.Sequential(T.AdaptiveAvgPool2d(1), T.Flatten()),
         IMAGE,
     ),
-    "global max pool": (nn.GlobalMaxPool2d, lambda: T.Sequential(T.AdaptiveMaxPool2d(1), T.Flatten()), IMAGE),
+    "global max pool": (
+        nn.GlobalMaxPool2d,
+        lambda: T.Sequential(T.AdaptiveMaxPool2d(1), T.Flatten()),
+        IMAGE,
+    ),
     "batch norm": (lambda: nn.BatchNorm(4), lambda: T.BatchNorm2d(4), IMAGE),
     "batch norm of rows": (lambda: nn.BatchNorm(7), lambda: T.BatchNorm1d(7), ROWS),
     "layer norm": (lambda: nn.LayerNorm(7), lambda: T.LayerNorm(7), ROWS),

@@ -1,4 +1,6 @@
-"""Twenty training steps of the CNN from the same weights follow PyTorch's losses, for several optimisers, in float64 and float32."""
+"""Twenty training steps of the CNN from the same weights follow PyTorch's losses, for several
+optimisers, in float64 and float32.
+"""
 
 from types import SimpleNamespace
 
@@ -25,7 +27,14 @@ OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.002, weight_decay=0.0),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.001),
 }
-LR = {"sgd": 0.02, "momentum": 0.01, "nesterov": 0.01, "adam": 0.002, "adamw": 0.002, "rmsprop": 0.001}
+LR = {
+    "sgd": 0.02,
+    "momentum": 0.01,
+    "nesterov": 0.01,
+    "adam": 0.002,
+    "adamw": 0.002,
+    "rmsprop": 0.001,
+}
 
 
 def torch_cnn(model, dtype):
@@ -33,7 +42,8 @@ def torch_cnn(model, dtype):
     flat = c  # 20 → 18 → 9 → 7 → 3 → 1 pixel
     net = T.Sequential(
         T.Conv2d(1, a, 3), T.ReLU(), T.MaxPool2d(2), T.Conv2d(a, b, 3), T.ReLU(), T.MaxPool2d(2),
-        T.Conv2d(b, c, 3), T.ReLU(), T.Flatten(), T.Linear(flat, CONFIG.dense), T.ReLU(), T.Linear(CONFIG.dense, CLASSES),
+        T.Conv2d(b, c, 3), T.ReLU(), T.Flatten(), T.Linear(flat, CONFIG.dense), T.ReLU(),
+        T.Linear(CONFIG.dense, CLASSES),
     ).to(dtype)  # fmt: skip
     with torch.no_grad():
         for mine, other in zip(model.named_parameters().values(), net.parameters(), strict=True):
@@ -80,5 +90,7 @@ def test_twenty_steps_of_the_cnn_follow_torchs_losses(name, dtype, rtol):
     net = torch_cnn(model, getattr(torch, dtype))
     want = torch_losses(net, name, dtype)
     got = our_losses(model, name, dtype)
-    assert abs(want[-1] - want[0]) > 1e-3  # it does learn something, so that agreement says something
+    assert (
+        abs(want[-1] - want[0]) > 1e-3
+    )  # it does learn something, so that agreement says something
     np.testing.assert_allclose(got, want, rtol=rtol)

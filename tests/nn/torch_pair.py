@@ -1,4 +1,7 @@
-"""Pairs of our layers and PyTorch's with equal weights. The layouts are permuted here and nowhere else: NHWC ↔ NCHW, OHWI ↔ OIHW."""
+"""Pairs of our layers and PyTorch's with equal weights.
+
+The layouts are permuted here and nowhere else: NHWC ↔ NCHW, OHWI ↔ OIHW.
+"""
 
 import numpy as np
 

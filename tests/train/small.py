@@ -73,9 +73,7 @@ class Classifier(Module):
         logits = self.forward(Tensor(x))
         return cross_entropy(logits, Tensor(batch.y)), {"logits": logits}
 
-    def measure(
-        self, outputs: dict[str, Tensor], batch: protocol.Batch
-    ) -> dict[str, float]:
+    def measure(self, outputs: dict[str, Tensor], batch: protocol.Batch) -> dict[str, float]:
         predicted = outputs["logits"].data.argmax(axis=1)
         return {"correct": float((predicted == batch.y).sum())}
 
@@ -92,9 +90,7 @@ class Pair(Classifier):
             SimpleNamespace(name="output", parameters=second, loss=self.loss),
         ]
 
-    def measure(
-        self, outputs: dict[str, Tensor], batch: protocol.Batch
-    ) -> dict[str, float]:
+    def measure(self, outputs: dict[str, Tensor], batch: protocol.Batch) -> dict[str, float]:
         return {}
 
 

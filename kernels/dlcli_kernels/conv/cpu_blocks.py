@@ -1,6 +1,9 @@
-"""What the CPU convolutions share, one image at a time on flat buffers: columns of patches, their scatter, pooling and its inverse.
+"""What the CPU convolutions share, one image at a time on flat buffers:
 
-A geometry is an int64 array, so that a kernel has one argument for it: see `geometry`. No op is implemented here.
+columns of patches, their scatter, pooling and its inverse.
+
+A geometry is an int64 array, so that a kernel has one argument for it: see `geometry`. No op is
+implemented here.
 """
 
 import numpy as np
@@ -12,14 +15,22 @@ H, W, C, K, R, S, P, Q, SH, SW, TOP, LEFT, DH, DW, G = range(15)
 
 
 def geometry(x_size, c, w_shape, out_size, stride, padding, dilation, groups):
-    """The geometry of a convolution whose output map is (P, Q); a smaller map than the convolution's leaves its last rows out."""
+    """The geometry of a convolution whose output map is (P, Q);
+
+    a smaller map than the convolution's leaves its last rows out.
+    """
     k, r, s, _ = w_shape
     (top, _), (left, _) = padding
-    return np.array([*x_size, c, k, r, s, *out_size, *stride, top, left, *dilation, groups], np.int64)
+    return np.array(
+        [*x_size, c, k, r, s, *out_size, *stride, top, left, *dilation, groups], np.int64
+    )
 
 
 def images_per_block(rows: int, columns: int) -> int:
-    """How many images share one product: at least 192 rows where the column buffer stays below half a megabyte."""
+    """How many images share one product:
+
+    at least 192 rows where the column buffer stays below half a megabyte.
+    """
     return int(max(1, min(-(-192 // max(rows, 1)), 131072 // max(rows * columns, 1))))
 
 
@@ -35,7 +46,10 @@ def floats(like: Spec, n: int) -> Spec:
 
 @kernel
 def im2col(x, g, group, col):
-    """One image x (H·W·C) → col (P·Q, R·S·Cg): a row per output, runs of S·Cg elements where the filter's columns touch."""
+    """One image x (H·W·C) → col (P·Q, R·S·Cg):
+
+    a row per output, runs of S·Cg elements where the filter's columns touch.
+    """
     h, w, c, r, s, p, q = g[H], g[W], g[C], g[R], g[S], g[P], g[Q]
     cg = c // g[G]
     whole = g[DW] == 1 and g[G] == 1
@@ -111,7 +125,9 @@ def bias_relu(z, n, k, b, relu):
 
 @kernel
 def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
-    """One map z (rows·ph, cols·pw, k) → out (rows, cols, k) and argmax, with bias and relu on the maximum. argmax of no elements: not made."""
+    """One map z (rows·ph, cols·pw, k) → out (rows, cols, k) and argmax, with bias and relu on the
+    maximum. argmax of no elements: not made.
+    """
     for i in range(rows):
         for j in range(cols):
             at = (i * cols + j) * k
@@ -129,7 +145,10 @@ def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
             elif ph == 2 and pw == 2:
                 a = argmax[at : at + k]
                 z0, z1 = z[first : first + k], z[first + k : first + 2 * k]
-                z2, z3 = z[first + width : first + width + k], z[first + width + k : first + width + 2 * k]
+                z2, z3 = (
+                    z[first + width : first + width + k],
+                    z[first + width + k : first + width + 2 * k],
+                )
                 for e in range(k):  # a NaN compares unequal to itself, and once taken it stays
                     m, w = z0[e], np.uint8(0)
                     m, w = (z1[e], np.uint8(1)) if z1[e] > m or z1[e] != z1[e] else (m, w)
@@ -151,7 +170,10 @@ def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
 
 @kernel
 def unpool(dout, argmax, rows, cols, k, ph, pw, dz):
-    """One map: dz (rows·ph, cols·pw, k) is dout (rows, cols, k) at each window's argmax and zero elsewhere."""
+    """One map:
+
+    dz (rows·ph, cols·pw, k) is dout (rows, cols, k) at each window's argmax and zero elsewhere.
+    """
     width = cols * pw * k
     for i in range(rows):
         for j in range(cols):

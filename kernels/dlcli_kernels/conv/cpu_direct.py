@@ -1,22 +1,44 @@
-"""Direct convolution for few input channels: nine input scalars in registers times nine rows of the filter, over all output channels of a pixel.
+"""Direct convolution for few input channels:
 
-A product over R·S·C ≤ 75 terms is too thin for SGEMM, and writing the patches costs as much as the sum. The inner loop here runs over the
-output channels, contiguous in NHWC, and LLVM vectorises it. Filters of over nine elements take several rounds. With pooling, the rows
-of one row of windows live in the L1 cache and only their maxima leave it: at 2×2, a quarter of the bytes.
+nine input scalars in registers times nine rows of the filter, over all output channels of a pixel.
+
+A product over R·S·C ≤ 75 terms is too thin for SGEMM, and writing the patches costs as much as the
+sum. The inner loop here runs over the output channels, contiguous in NHWC, and LLVM vectorises it.
+Filters of over nine elements take several rounds. With pooling, the rows of one row of windows
+live in the L1 cache and only their maxima leave it: at 2×2, a quarter of the bytes.
 """
 
 import numpy as np
 
 from ..cpu import kernel
 from ..elementwise.cpu_numpy import epilogue
-from .cpu_blocks import C, DH, DW, H, K, LEFT, P, Q, R, S, SH, SW, TOP, W, bias_relu, flat, floats, max_pool
+from .cpu_blocks import (
+    DH,
+    DW,
+    LEFT,
+    SH,
+    SW,
+    TOP,
+    C,
+    H,
+    K,
+    P,
+    Q,
+    R,
+    S,
+    W,
+    bias_relu,
+    flat,
+    floats,
+    max_pool,
+)
 from .cpu_im2col import GEOMETRY, NO_ARGMAX, _bias, plan
 
 ROUND = 9  # input scalars held in registers
 
 
 def supports(name, *ins, **attrs):
-    """Forward only, one group, at most 75 terms per output, and channels enough to fill a vector."""
+    """Forward only, one group, at most 75 terms per output, and channels that fill a vector."""
     if name not in ("conv2d", "conv2d_pool") or attrs["groups"] != 1:
         return False
     k, r, s, c = ins[1].shape
@@ -31,14 +53,27 @@ def frame(g):
 
 
 def parts(p):
-    """Lengths of the pieces of the scratch: the padded image, the filters by term, one pooled row's part of the map."""
+    """Lengths of the pieces of the scratch:
+
+    the padded image, the filters by term, one pooled row's part of the map.
+    """
     hp, wp = frame(p.g)
     rounds = -(-int(p.g[R] * p.g[S] * p.g[C]) // ROUND) * ROUND
-    return int(hp * wp * p.g[C]), int(rounds * p.g[K]), int(p.pool[0] * p.g[Q] * p.g[K]) if p.pool else 0
+    return (
+        int(hp * wp * p.g[C]),
+        int(rounds * p.g[K]),
+        int(p.pool[0] * p.g[Q] * p.g[K]) if p.pool else 0,
+    )
 
 
 def workspace(name, x, w, b, **attrs):
-    p = plan(x.shape[1:3], x.shape[3], w.shape, attrs.get("pool"), **{key: attrs[key] for key in GEOMETRY})
+    p = plan(
+        x.shape[1:3],
+        x.shape[3],
+        w.shape,
+        attrs.get("pool"),
+        **{key: attrs[key] for key in GEOMETRY},
+    )
     return floats(x, sum(parts(p)))
 
 
@@ -65,7 +100,10 @@ def place(x, g, hp, wp, frame):
 
 @kernel
 def offsets(g, wp):
-    """Where each term of a patch lies from the patch's first element; the terms that fill the last round repeat the first one."""
+    """Where each term of a patch lies from the patch's first element;
+
+    the terms that fill the last round repeat the first one.
+    """
     t = g[R] * g[S] * g[C]
     found = np.zeros(-(-t // ROUND) * ROUND, np.int64)
     at = 0
@@ -79,7 +117,10 @@ def offsets(g, wp):
 
 @kernel
 def convolve(x, g, wp, off, wt, first_row, rows, z):
-    """z (rows, Q, K): rows first_row … of the map of one framed image x. A round at a time, so that its nine filter rows stay at hand."""
+    """z (rows, Q, K): rows first_row … of the map of one framed image x.
+
+    A round at a time, so that its nine filter rows stay at hand.
+    """
     k, q = g[K], g[Q]
     for t in range(0, off.size, ROUND):
         w = wt[t * k : (t + ROUND) * k]
@@ -142,7 +183,18 @@ def conv2d(out, x, w, b, *, act, scratch, **geometry):
     p = plan(x.shape[1:3], x.shape[3], w.shape, **geometry)
     image, filters, _ = parts(p)
     framed, wt = scratch[:image], scratch[image : image + filters]
-    forward(flat(out), flat(x), x.shape[0], flat(w), _bias(b, x), act == "relu", p.g, *frame(p.g), framed, wt)
+    forward(
+        flat(out),
+        flat(x),
+        x.shape[0],
+        flat(w),
+        _bias(b, x),
+        act == "relu",
+        p.g,
+        *frame(p.g),
+        framed,
+        wt,
+    )
     if act not in (None, "relu"):
         epilogue(out, None, act)
 
@@ -153,6 +205,20 @@ def conv2d_pool(out, argmax, x, w, b, *, act, pool, scratch, **geometry):
     framed, wt, z = scratch[:image], scratch[image : image + filters], scratch[image + filters :]
     a = NO_ARGMAX if argmax is None else flat(argmax)
     bias, relu = _bias(b, x), act == "relu"
-    forward_pool(flat(out), a, flat(x), x.shape[0], flat(w), bias, relu, p.g, *pool, *frame(p.g), framed, wt, z)
+    forward_pool(
+        flat(out),
+        a,
+        flat(x),
+        x.shape[0],
+        flat(w),
+        bias,
+        relu,
+        p.g,
+        *pool,
+        *frame(p.g),
+        framed,
+        wt,
+        z,
+    )
     if act not in (None, "relu"):
         epilogue(out, None, act)

@@ -1,7 +1,10 @@
-"""Convolution as products of a few images at a time: their patches are copied into a column buffer that stays in the L2 cache, then SGEMM.
+"""Convolution as products of a few images at a time:
 
-One image of 13×13×32 under 3×3 filters is a product of 121 × 288 by 288 × 64; small maps share one product. The whole batch is never
-unfolded. Takes every geometry; groups are products one after the other. With pooling, the map lives in scratch and only its maxima leave it.
+their patches are copied into a column buffer that stays in the L2 cache, then SGEMM.
+
+One image of 13×13×32 under 3×3 filters is a product of 121 × 288 by 288 × 64; small maps share one
+product. The whole batch is never unfolded. Takes every geometry; groups are products one after the
+other. With pooling, the map lives in scratch and only its maxima leave it.
 """
 
 import numpy as np
@@ -9,11 +12,28 @@ import numpy as np
 from ..cpu import kernel
 from ..cpu_gemm import gemm
 from ..elementwise.cpu_numpy import epilogue
+from .conv2d import extents
 from .cpu_blocks import (
-    C, G, H, K, P, Q, R, S, W,
-    add_rows, bias_relu, col2im, flat, floats, geometry, im2col, images_per_block, max_pool, unpool,
+    C,
+    G,
+    H,
+    K,
+    P,
+    Q,
+    R,
+    S,
+    W,
+    add_rows,
+    bias_relu,
+    col2im,
+    flat,
+    floats,
+    geometry,
+    im2col,
+    images_per_block,
+    max_pool,
+    unpool,
 )  # fmt: skip
-from .op import extents
 
 NONE = {np.dtype(t): np.empty(0, t) for t in ("float32", "float64")}
 NO_ARGMAX = np.empty(0, np.uint8)
@@ -27,7 +47,9 @@ def block_forward(x, n, w, g, col, z):
     for group in range(g[G]):
         for i in range(n):
             im2col(x[i * size : (i + 1) * size], g, group, col[i * rows * t : (i + 1) * rows * t])
-        gemm(False, True, n * rows, kg, t, col, t, w[group * kg * t :], t, False, z[group * kg :], k)
+        gemm(
+            False, True, n * rows, kg, t, col, t, w[group * kg * t :], t, False, z[group * kg :], k
+        )
 
 
 @kernel
@@ -37,7 +59,20 @@ def block_dgrad(dz, n, w, g, col, dx):
     kg, t = k // g[G], g[R] * g[S] * g[C] // g[G]
     dx[: n * size] = 0
     for group in range(g[G]):
-        gemm(False, False, n * rows, t, kg, dz[group * kg :], k, w[group * kg * t :], t, False, col, t)
+        gemm(
+            False,
+            False,
+            n * rows,
+            t,
+            kg,
+            dz[group * kg :],
+            k,
+            w[group * kg * t :],
+            t,
+            False,
+            col,
+            t,
+        )
         for i in range(n):
             col2im(col[i * rows * t : (i + 1) * rows * t], g, group, dx[i * size : (i + 1) * size])
 
@@ -50,7 +85,9 @@ def block_wgrad(dz, x, n, g, col, dw):
     for group in range(g[G]):
         for i in range(n):
             im2col(x[i * size : (i + 1) * size], g, group, col[i * rows * t : (i + 1) * rows * t])
-        gemm(True, False, kg, t, n * rows, dz[group * kg :], k, col, t, True, dw[group * kg * t :], t)
+        gemm(
+            True, False, kg, t, n * rows, dz[group * kg :], k, col, t, True, dw[group * kg * t :], t
+        )
 
 
 @kernel
@@ -73,7 +110,18 @@ def forward_pool(out, argmax, x, n, w, b, relu, g, ph, pw, block, col, z):
         block_forward(x[i * size :], m, w, g, col, z)
         for j in range(m):
             a = argmax[(i + j) * small : (i + j + 1) * small] if argmax.size else argmax
-            max_pool(z[j * rows * k :], po, qo, k, ph, pw, b, relu, out[(i + j) * small : (i + j + 1) * small], a)
+            max_pool(
+                z[j * rows * k :],
+                po,
+                qo,
+                k,
+                ph,
+                pw,
+                b,
+                relu,
+                out[(i + j) * small : (i + j + 1) * small],
+                a,
+            )
 
 
 @kernel
@@ -92,7 +140,9 @@ def dgrad_pool(dx, dout, argmax, n, w, g, ph, pw, block, col, z):
         m = min(block, n - i)
         for j in range(m):
             at = (i + j) * small
-            unpool(dout[at : at + small], argmax[at : at + small], po, qo, k, ph, pw, z[j * map_size :])
+            unpool(
+                dout[at : at + small], argmax[at : at + small], po, qo, k, ph, pw, z[j * map_size :]
+            )
         block_dgrad(z, m, w, g, col, dx[i * size :])
 
 
@@ -119,17 +169,22 @@ def wgrad_pool(dw, db, dout, argmax, x, n, g, ph, pw, block, col, z):
         m = min(block, n - i)
         for j in range(m):
             at = (i + j) * small
-            unpool(dout[at : at + small], argmax[at : at + small], po, qo, k, ph, pw, z[j * map_size :])
+            unpool(
+                dout[at : at + small], argmax[at : at + small], po, qo, k, ph, pw, z[j * map_size :]
+            )
         block_wgrad(z, x[i * size :], m, g, col, dw)
         if db.size:
             add_rows(dout[i * small :], m * po * qo, k, db)
 
 
-# --- the ops ----------------------------------------------------------------------------------------------------------------------------
+# --- the ops --------------------------------------------------------------------------------------
 
 
 class Plan:
-    """Sizes of one signature: the geometry, the block and where column buffer and map lie in the scratch."""
+    """Sizes of one signature:
+
+    the geometry, the block and where column buffer and map lie in the scratch.
+    """
 
     def __init__(self, x_size, c, w_shape, pool, stride, padding, dilation, groups):
         out = extents(x_size, w_shape[1:3], stride, padding, dilation)
@@ -181,7 +236,9 @@ def _bias(b, like):
 
 def conv2d(out, x, w, b, *, act, scratch, **geometry):
     p = plan(x.shape[1:3], x.shape[3], w.shape, **geometry)
-    forward(flat(out), flat(x), x.shape[0], flat(w), _bias(b, x), act == "relu", p.g, p.block, scratch)
+    forward(
+        flat(out), flat(x), x.shape[0], flat(w), _bias(b, x), act == "relu", p.g, p.block, scratch
+    )
     if act not in (None, "relu"):
         epilogue(out, None, act)
 
@@ -191,7 +248,9 @@ def conv2d_pool(out, argmax, x, w, b, *, act, pool, scratch, **geometry):
     a = NO_ARGMAX if argmax is None else flat(argmax)
     col, z = scratch[: p.col], scratch[p.col :]
     bias, relu = _bias(b, x), act == "relu"
-    forward_pool(flat(out), a, flat(x), x.shape[0], flat(w), bias, relu, p.g, *pool, p.block, col, z)
+    forward_pool(
+        flat(out), a, flat(x), x.shape[0], flat(w), bias, relu, p.g, *pool, p.block, col, z
+    )
     if act not in (None, "relu"):
         epilogue(out, None, act)
 
@@ -204,7 +263,9 @@ def conv2d_dgrad(out, dout, w, *, size, scratch, **geometry):
 def conv2d_pool_dgrad(out, dout, argmax, w, *, size, pool, scratch, **geometry):
     p = plan(tuple(size), out.shape[3], w.shape, pool, **geometry)
     col, z = scratch[: p.col], scratch[p.col :]
-    dgrad_pool(flat(out), flat(dout), flat(argmax), out.shape[0], flat(w), p.g, *pool, p.block, col, z)
+    dgrad_pool(
+        flat(out), flat(dout), flat(argmax), out.shape[0], flat(w), p.g, *pool, p.block, col, z
+    )
 
 
 def conv2d_wgrad(dw, *rest, filters, bias, scratch, **geometry):
@@ -217,4 +278,6 @@ def conv2d_pool_wgrad(dw, *rest, filters, bias, pool, scratch, **geometry):
     db, dout, argmax, x = rest if bias else (NONE[dw.dtype], *rest)
     p = plan(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry)
     col, z = scratch[: p.col], scratch[p.col :]
-    wgrad_pool(flat(dw), db, flat(dout), flat(argmax), flat(x), x.shape[0], p.g, *pool, p.block, col, z)
+    wgrad_pool(
+        flat(dw), db, flat(dout), flat(argmax), flat(x), x.shape[0], p.g, *pool, p.block, col, z
+    )

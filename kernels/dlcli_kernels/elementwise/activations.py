@@ -1,6 +1,10 @@
-"""The table of activations: y = f(x), and dx from dy with whatever the derivative is cheapest in (the output y, or the input x).
+"""The table of activations:
 
-Plain NumPy in any float type. An activation whose gradient needs only y can be the epilogue of a product or a convolution.
+y = f(x), and dx from dy with whatever the derivative is cheapest in (the output y, or the input
+x).
+
+Plain NumPy in any float type. An activation whose gradient needs only y can be the epilogue of a
+product or a convolution.
 """
 
 from collections.abc import Callable
@@ -23,7 +27,10 @@ class Activation:
 
 
 def erf(x: Array) -> Array:
-    """The error function, element by element with the C library's: NumPy has none. Slow; a reference."""
+    """The error function, element by element with the C library's: NumPy has none. Slow;
+
+    a reference.
+    """
     import math
 
     return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x
@@ -54,9 +61,15 @@ def _selu(x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(lambda x: np.maximum(x, 0), "y", lambda y, dy: np.where(y > 0, dy, y * 0)),
-    "relu6": Activation(lambda x: np.clip(x, 0, 6), "y", lambda y, dy: np.where((y > 0) & (y < 6), dy, 0 * y)),
-    "leaky_relu": Activation(lambda x: np.where(x > 0, x, 0.01 * x), "y", lambda y, dy: np.where(y > 0, dy, 0.01 * dy)),
-    "leaky_relu_0.2": Activation(lambda x: np.where(x > 0, x, 0.2 * x), "y", lambda y, dy: np.where(y > 0, dy, 0.2 * dy)),
+    "relu6": Activation(
+        lambda x: np.clip(x, 0, 6), "y", lambda y, dy: np.where((y > 0) & (y < 6), dy, 0 * y)
+    ),
+    "leaky_relu": Activation(
+        lambda x: np.where(x > 0, x, 0.01 * x), "y", lambda y, dy: np.where(y > 0, dy, 0.01 * dy)
+    ),
+    "leaky_relu_0.2": Activation(
+        lambda x: np.where(x > 0, x, 0.2 * x), "y", lambda y, dy: np.where(y > 0, dy, 0.2 * dy)
+    ),
     "elu": Activation(_elu, "y", lambda y, dy: np.where(y > 0, dy, dy * (y + 1))),
     "selu": Activation(_selu, "y", lambda y, dy: dy * np.where(y > 0, SELU_S, y + SELU_S * SELU_A)),
     "sigmoid": Activation(sigmoid, "y", lambda y, dy: dy * y * (1 - y)),
@@ -64,12 +77,19 @@ ACTIVATIONS: dict[str, Activation] = {
     "softplus": Activation(lambda x: np.logaddexp(x, 0), "y", lambda y, dy: dy * -np.expm1(-y)),
     "gelu": Activation(lambda x: 0.5 * x * (1 + erf(x / SQRT_2)), "x", _gelu_grad),
     "silu": Activation(lambda x: x * sigmoid(x), "x", _silu_grad),
-    "hard_tanh": Activation(lambda x: np.clip(x, -1, 1), "y", lambda y, dy: np.where(np.abs(y) < 1, dy, 0 * y)),
+    "hard_tanh": Activation(
+        lambda x: np.clip(x, -1, 1), "y", lambda y, dy: np.where(np.abs(y) < 1, dy, 0 * y)
+    ),
 }
 
-EPILOGUES = frozenset(name for name, a in ACTIVATIONS.items() if a.saved == "y")  # may be fused into a product or convolution
+EPILOGUES = frozenset(
+    name for name, a in ACTIVATIONS.items() if a.saved == "y"
+)  # may be fused into a product or convolution
 
 
 def activate(z: Array, act: str | None) -> Array:
-    """act(z), or z itself where `act` is None: the epilogue in a reference. The dtype of z is kept."""
+    """act(z), or z itself where `act` is None: the epilogue in a reference.
+
+    The dtype of z is kept.
+    """
     return z if act is None else ACTIVATIONS[act].forward(z).astype(z.dtype, copy=False)

@@ -1,9 +1,12 @@
-"""Elementwise ops: activations with their gradients, sums, products and scaling. All operands of one shape; the result has it too.
+"""Elementwise ops: activations with their gradients, sums, products and scaling.
 
-act(x) = f(x); act_grad(saved, dout) = f′ · dout, where `saved` is f's output or input, as its row in `activations.py` says.
+All operands of one shape; the result has it too.
+
+act(x) = f(x); act_grad(saved, dout) = f′ · dout, where `saved` is f's output or input, as its row
+in `activations.py` says.
 """
 
-from ..spec import Op, Spec, Tol, case, normal, uniform
+from ..spec import Op, Tol, case, normal, uniform
 from .activations import ACTIVATIONS, activate
 
 ALL_CUT = {"x": 0, "y": 0, "saved": 0, "dout": 0, "out": 0}
@@ -104,7 +107,9 @@ def mul_reference(x, y):
 
 
 def mul_gradient(call, ins, outs, douts, needed):
-    return {n: call("mul", douts.out, other) for n, other in (("x", ins.y), ("y", ins.x)) if n in needed}
+    return {
+        n: call("mul", douts.out, other) for n, other in (("x", ins.y), ("y", ins.x)) if n in needed
+    }
 
 
 MUL = Op(

@@ -5,8 +5,8 @@ is the negative of that by x. `<loss>_grad(x, y, dout)` is the gradient by x.
 
 squared_error: (x − y)²;   absolute_error: |x − y|, with gradient 0 where x = y;
 huber: ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond, d = x − y   (Huber 1964);
-bce_with_logits: (1 − y) x + (1 + (p − 1) y) log(1 + e⁻ˣ), p the weight of positives (K,) along the
-last axis, 1 if absent: −p y log σ(x) − (1 − y) log(1 − σ(x)) without overflow.
+bce_with_logits: (1 − y) log(1 + eˣ) + p y log(1 + e⁻ˣ) = −(1 − y) log(1 − σ(x)) − p y log σ(x), without
+overflow or cancellation; p is the weight of positives (K,) along the last axis, 1 if absent.
 """
 
 import numpy as np
@@ -124,8 +124,13 @@ def infer_huber_grad(x, y, dout, *, delta):
     return {**infer_huber(x, y, delta=delta), **infer_error_grad(x, y, dout)}
 
 
-def error_ops(name, infer, reference, infer_grad, grad_reference, curvature, attributes=({},)):
-    """An error and its gradient, with the cases of both."""
+def error_ops(
+    name, infer, reference, infer_grad, grad_reference, curvature, variants, attributes=({},)
+):
+    """An error and its gradient, with the cases of both; `variants` are preferred on the CPU."""
+    prefer, prefer_grad = [
+        {("cpu", p): (variant,) for p in ("float32", "float64")} for variant in variants
+    ]
     loss = Op(
         name,
         infer,
@@ -137,6 +142,7 @@ def error_ops(name, infer, reference, infer_grad, grad_reference, curvature, att
         + [case("large", x=uniform(-1e3, 1e3, 64), y=normal(64), **a) for a in attributes]
         + [case(x=normal(6, 8, layout="F"), y=normal(6, 8, layout="strided"), **attributes[0])],
         bench=[case(x=normal(*s), y=normal(*s), **attributes[0]) for s in BENCH],
+        prefer=prefer,
     )
     gradient = Op(
         f"{name}_grad",
@@ -151,6 +157,7 @@ def error_ops(name, infer, reference, infer_grad, grad_reference, curvature, att
             for a in attributes
         ],
         bench=[case(x=normal(*s), y=normal(*s), dout=normal(*s), **attributes[0]) for s in BENCH],
+        prefer=prefer_grad,
     )
     return loss, gradient
 
@@ -162,6 +169,7 @@ SQUARED_ERROR, SQUARED_ERROR_GRAD = error_ops(
     infer_error_grad,
     squared_grad_reference,
     squared_curvature,
+    ("cpu_numpy", "cpu_numpy"),
 )
 ABSOLUTE_ERROR, ABSOLUTE_ERROR_GRAD = error_ops(
     "absolute_error",
@@ -170,6 +178,7 @@ ABSOLUTE_ERROR, ABSOLUTE_ERROR_GRAD = error_ops(
     infer_error_grad,
     absolute_grad_reference,
     None,
+    ("cpu_numpy", "cpu_numba"),
 )
 HUBER, HUBER_GRAD = error_ops(
     "huber",
@@ -178,6 +187,7 @@ HUBER, HUBER_GRAD = error_ops(
     infer_huber_grad,
     huber_grad_reference,
     huber_curvature,
+    ("cpu_numba", "cpu_numba"),
     ({"delta": 1.0}, {"delta": 0.3}),
 )
 
@@ -203,30 +213,19 @@ def bce_cut(x, y, pos_weight=None, dout=None):
     return {**ALL_CUT, "pos_weight": 0} if len(x.shape) == 1 else ALL_CUT
 
 
-def softplus_of_minus(x):
-    """log(1 + e⁻ˣ) without overflow."""
-    return np.maximum(-x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def sigmoid_minus_one(x):
-    """σ(x) − 1 = −1 / (1 + eˣ), without overflow or cancellation."""
-    e = np.exp(-np.abs(x))
-    return -np.where(x >= 0, e / (1 + e), 1 / (1 + e))
-
-
-def positives_factor(y, pos_weight):
-    """1 + (p − 1) y."""
-    return 1 if pos_weight is None else 1 + (pos_weight - 1) * y
-
-
 def bce_reference(x, y, pos_weight=None):
-    loss = (1 - y) * x + positives_factor(y, pos_weight) * softplus_of_minus(x)
+    p = 1 if pos_weight is None else pos_weight
+    rest = np.log1p(np.exp(-np.abs(x)))  # log(1 + eˣ) = max(x, 0) + rest
+    loss = (1 - y) * (np.maximum(x, 0) + rest) + p * y * (np.maximum(-x, 0) + rest)
     return loss.astype(x.dtype)
 
 
 def bce_grad_reference(x, y, pos_weight, dout):
-    """dx = dout · [(1 − y) + (1 + (p − 1) y) (σ(x) − 1)]."""
-    dz = (1 - y) + positives_factor(y, pos_weight) * sigmoid_minus_one(x)
+    """dx = dout · [(1 − y) σ(x) − p y σ(−x)]: nothing is subtracted from 1."""
+    p = 1 if pos_weight is None else pos_weight
+    e = np.exp(-np.abs(x))
+    less, more = e / (1 + e), 1 / (1 + e)  # σ(−|x|), σ(|x|)
+    dz = (1 - y) * np.where(x >= 0, more, less) - p * y * np.where(x >= 0, less, more)
     return (dz * dout).astype(x.dtype)
 
 
@@ -298,4 +297,5 @@ BCE_WITH_LOGITS_GRAD = Op(
     tolerance=WITH_EXP,
     cases=bce_cases(dout=True),
     bench=[case(x=normal(*s), y=uniform(0.0, 1.0, *s), dout=normal(*s)) for s in BENCH],
+    prefer={("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
 )

@@ -1,6 +1,7 @@
 """The product by BLAS, bias and activation in place while the range is in the cache.
 
-A range of rows is one SGEMM on one thread; transposed operands are views, which BLAS takes as they are.
+A range of rows is one SGEMM on one thread; transposed operands are views, which BLAS takes as they
+are.
 """
 
 import numpy as np

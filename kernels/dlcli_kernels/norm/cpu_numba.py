@@ -56,31 +56,87 @@ def _tile(factors, c, k):
 @kernel
 def _fold(sums, c, k):
     """Adds the lanes of k rows."""
-    for i in range(c, k * c):
-        sums[i % c] += sums[i]
+    for i in range(1, k):
+        for j in range(c):
+            sums[j] += sums[i * c + j]
+
+
+# --- sums over rows: four rows at a time, so that an accumulator is read and written once for four elements ---------------------------
 
 
 @kernel
-def _add_moments(sums, squares, x, mean):
-    for j in range(x.size):
-        d = x[j] - mean[j]
-        sums[j] += d
-        squares[j] += d * d
+def _sum_rows(sums, x, rows, stride, c, k):
+    """sums ← Σ x per channel."""
+    w, step = k * c, k * stride
+    fours = rows // (4 * k)
+    sums[:w] = 0.0
+    for r in range(fours):
+        i = 4 * r * step
+        x0, x1 = x[i : i + w], x[i + step : i + step + w]
+        i += 2 * step
+        x2, x3 = x[i : i + w], x[i + step : i + step + w]
+        for j in range(w):
+            sums[j] += (np.float64(x0[j]) + x1[j]) + (np.float64(x2[j]) + x3[j])
+    for r in range(4 * k * fours, rows):
+        row = x[r * stride : r * stride + c]
+        for j in range(c):
+            sums[j] += row[j]
+    _fold(sums, c, k)
 
 
 @kernel
-def _moments(sums, squares, mean, x, rows, stride, c, k):
+def _square_rows(sums, squares, mean, x, rows, stride, c, k):
     """sums ← Σ (x - mean), squares ← Σ (x - mean)² per channel; mean is tiled."""
     w, step = k * c, k * stride
+    fours = rows // (4 * k)
     sums[:w] = 0.0
     squares[:w] = 0.0
-    whole = rows // k
-    for r in range(whole):
-        _add_moments(sums, squares, x[r * step : r * step + w], mean)
-    for r in range(whole * k, rows):
-        _add_moments(sums, squares, x[r * stride : r * stride + c], mean)
+    for r in range(fours):
+        i = 4 * r * step
+        x0, x1 = x[i : i + w], x[i + step : i + step + w]
+        i += 2 * step
+        x2, x3 = x[i : i + w], x[i + step : i + step + w]
+        for j in range(w):
+            m = mean[j]
+            d0, d1, d2, d3 = x0[j] - m, x1[j] - m, x2[j] - m, x3[j] - m
+            sums[j] += (d0 + d1) + (d2 + d3)
+            squares[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+    for r in range(4 * k * fours, rows):
+        row = x[r * stride : r * stride + c]
+        for j in range(c):
+            d = row[j] - mean[j]
+            sums[j] += d
+            squares[j] += d * d
     _fold(sums, c, k)
     _fold(squares, c, k)
+
+
+@kernel
+def _product_rows(sums, products, mean, x, dout, rows, stride, c, k):
+    """sums ← Σ dout, products ← Σ dout · (x - mean) per channel; mean is tiled."""
+    w, step = k * c, k * stride
+    pairs = rows // (2 * k)
+    sums[:w] = 0.0
+    products[:w] = 0.0
+    for r in range(pairs):
+        i = 2 * r * step
+        x0, x1 = x[i : i + w], x[i + step : i + step + w]
+        y0, y1 = dout[i : i + w], dout[i + step : i + step + w]
+        for j in range(w):
+            d0, d1 = np.float64(y0[j]), np.float64(y1[j])
+            sums[j] += d0 + d1
+            products[j] += d0 * (x0[j] - mean[j]) + d1 * (x1[j] - mean[j])
+    for r in range(2 * k * pairs, rows):
+        row, drow = x[r * stride : r * stride + c], dout[r * stride : r * stride + c]
+        for j in range(c):
+            d = np.float64(drow[j])
+            sums[j] += d
+            products[j] += d * (row[j] - mean[j])
+    _fold(sums, c, k)
+    _fold(products, c, k)
+
+
+# --- batch norm -----------------------------------------------------------------------------------------------------------------------
 
 
 @kernel
@@ -106,12 +162,11 @@ def _batchnorm(out, mean, var, inv_std, x, gamma, beta, eps, rows, stride, scrat
     sums, squares, centre, scale, shift = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     k = _rows_as_one(c, stride)
     n = max(rows, 1)
-    centre[: k * c] = 0.0
-    _moments(sums, squares, centre, x, rows, stride, c, k)
+    _sum_rows(sums, x, rows, stride, c, k)
     for j in range(c):
         centre[j] = sums[j] / n
     _tile(centre, c, k)
-    _moments(sums, squares, centre, x, rows, stride, c, k)
+    _square_rows(sums, squares, centre, x, rows, stride, c, k)
     for j in range(c):
         off = sums[j] / n  # what the first mean lacks by rounding
         spread = max(squares[j] / n - off * off, 0.0) if np.isfinite(squares[j]) else squares[j]
@@ -140,33 +195,9 @@ def batchnorm(out, mean, var, inv_std, x, gamma, beta, *, eps=1e-5, scratch):
 
 
 @kernel
-def _add_products(sums, products, x, dout, mean):
-    for j in range(x.size):
-        d = np.float64(dout[j])
-        sums[j] += d
-        products[j] += d * (x[j] - mean[j])
-
-
-@kernel
 def _grad_row(dx, x, dout, mean, of_dout, of_x, shift):
     for j in range(x.size):
         dx[j] = of_dout[j] * dout[j] + of_x[j] * (x[j] - mean[j]) + shift[j]
-
-
-@kernel
-def _products(sums, products, x, dout, mean, rows, stride, c, k):
-    """sums ← Σ dout, products ← Σ dout · (x - mean) per channel; mean is tiled."""
-    w, step, whole = k * c, k * stride, rows // k
-    sums[:w] = 0.0
-    products[:w] = 0.0
-    for r in range(whole):
-        i = r * step
-        _add_products(sums, products, x[i : i + w], dout[i : i + w], mean)
-    for r in range(whole * k, rows):
-        i = r * stride
-        _add_products(sums, products, x[i : i + c], dout[i : i + c], mean)
-    _fold(sums, c, k)
-    _fold(products, c, k)
 
 
 @kernel
@@ -193,7 +224,7 @@ def _batchnorm_grad(
     for j in range(c):
         centre[j] = mean[j]
     _tile(centre, c, k)
-    _products(sums, products, x, dout, centre, rows, stride, c, k)
+    _product_rows(sums, products, centre, x, dout, rows, stride, c, k)
     for j in range(c):
         inv_std = 1.0 / np.sqrt(np.float64(var[j]) + eps)
         scale = inv_std * gamma[j] if gamma.size else inv_std
@@ -260,113 +291,3 @@ def _update_running(running, batch, momentum, correction):
 
 def update_running(running, batch, *, momentum, correction=1.0):
     _update_running(running, batch, float(momentum), float(correction))
-
-
-@kernel
-def _row_sum(x):
-    total = 0.0
-    for j in range(x.size):
-        total += x[j]
-    return total
-
-
-@kernel
-def _row_moments(x, mean):
-    total, square = 0.0, 0.0
-    for j in range(x.size):
-        d = x[j] - mean
-        total += d
-        square += d * d
-    return total, square
-
-
-@kernel
-def _layernorm_row(out, x, mean, rstd, gamma, beta):
-    if gamma.size and beta.size:
-        for j in range(x.size):
-            out[j] = (x[j] - mean) * rstd * gamma[j] + beta[j]
-    elif gamma.size:
-        for j in range(x.size):
-            out[j] = (x[j] - mean) * rstd * gamma[j]
-    elif beta.size:
-        for j in range(x.size):
-            out[j] = (x[j] - mean) * rstd + beta[j]
-    else:
-        for j in range(x.size):
-            out[j] = (x[j] - mean) * rstd
-
-
-@kernel
-def _layernorm(out, mean, rstd, x, gamma, beta, eps, rows, c):
-    n = max(c, 1)
-    for r in range(rows):
-        row = x[r * c : r * c + c]
-        centre = _row_sum(row) / n
-        off, square = _row_moments(row, centre)
-        off /= n
-        spread = square / n
-        if np.isfinite(spread):
-            spread = max(spread - off * off, 0.0)
-            centre += off
-        scale = 1.0 / np.sqrt(spread + eps)
-        _layernorm_row(out[r * c : r * c + c], row, centre, scale, gamma, beta)
-        if mean.size:
-            mean[r] = centre
-        if rstd.size:
-            rstd[r] = scale
-
-
-def layernorm(out, mean, rstd, x, gamma, beta, *, eps=1e-5, scratch):
-    empty = _flat(x)[:0]
-    mean, rstd, gamma, beta = (
-        empty if v is None else v.reshape(-1) for v in (mean, rstd, gamma, beta)
-    )
-    rows = x.size // x.shape[-1] if x.shape[-1] else mean.size
-    _layernorm(_flat(out), mean, rstd, _flat(x), gamma, beta, float(eps), rows, x.shape[-1])
-
-
-@kernel
-def _layernorm_products(dgamma, dbeta, factors, x, dout, mean, rstd):
-    """Adds a row to dgamma and dbeta; Σ d and Σ d · (x - mean) with d = dout · gamma."""
-    total, product = 0.0, 0.0
-    for j in range(x.size):
-        dy, centred = np.float64(dout[j]), x[j] - mean
-        dgamma[j] += dy * centred * rstd
-        dbeta[j] += dy
-        d = dy * factors[j]
-        total += d
-        product += d * centred
-    return total, product
-
-
-@kernel
-def _layernorm_grad_row(dx, x, dout, factors, mean, rstd, shift, of_x):
-    for j in range(x.size):
-        dx[j] = rstd * factors[j] * dout[j] + of_x * (x[j] - mean) + shift
-
-
-@kernel
-def _layernorm_grad(dx, dgamma, dbeta, x, gamma, mean, rstd, dout, rows, c, scratch):
-    sums, products, factors = scratch[0], scratch[1], scratch[2]
-    n = max(c, 1)
-    for j in range(c):
-        sums[j], products[j] = 0.0, 0.0
-        factors[j] = gamma[j] if gamma.size else 1.0
-    for r in range(rows):
-        i = r * c
-        row, drow = x[i : i + c], dout[i : i + c]
-        m, s = np.float64(mean[r]), np.float64(rstd[r])
-        total, product = _layernorm_products(products, sums, factors, row, drow, m, s)
-        of_x, shift = -s * s * s * product / n, -s * total / n
-        _layernorm_grad_row(dx[i : i + c], row, drow, factors, m, s, shift, of_x)
-    for j in range(c):
-        dgamma[j], dbeta[j] = products[j], sums[j]
-
-
-def layernorm_grad(dx, dgamma, dbeta, x, gamma, mean, rstd, dout, *, scratch):
-    gamma = dgamma[:0] if gamma is None else gamma
-    rows, c = _rows(x), x.shape[-1]
-    _layernorm_grad(
-        _flat(dx), dgamma, dbeta, _flat(x), gamma, mean.reshape(-1), rstd.reshape(-1), _flat(dout),
-        rows, c, scratch,
-    )  # fmt: skip

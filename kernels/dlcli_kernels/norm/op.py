@@ -12,10 +12,6 @@ import numpy as np
 
 from ..spec import Op, Tol, case, normal, uniform
 
-TOLERANCE = {
-    "float32": Tol(2e-6, 2e-6, why="sums are in float64; a few roundings of an element remain"),
-    "float64": Tol(1e-12, 1e-13, why="sums of up to 10⁵ elements in another order"),
-}
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 
 
@@ -27,26 +23,6 @@ def channels(op, x, *vectors):
         shapes = [v.shape for v in vectors if v is not None]
         raise ValueError(f"{op}: {x.shape[-1]} channels, but vectors of {shapes}")
     return x.shape[-1]
-
-
-def scaled(normalised, gamma, beta):
-    out = normalised if gamma is None else normalised * gamma
-    return out if beta is None else out + beta
-
-
-def per_channel(x):
-    """The sum of x over all axes but the last, in float64."""
-    return np.sum(x, axis=tuple(range(x.ndim - 1)), dtype=np.float64)
-
-
-def for_inputs(grads, needed):
-    """dx, dgamma and dbeta by the names of the inputs that need them."""
-    return {n: g for n, g in zip(("x", "gamma", "beta"), grads, strict=True) if n in needed}
-
-
-def cast(x, *values):
-    """The values in the precision of x."""
-    return tuple(v.astype(x.dtype, copy=False) for v in values)
 
 
 # --- batch norm in training -----------------------------------------------------------------------
@@ -156,66 +132,7 @@ def update_running(running, batch, *, momentum, correction=1.0):
     running[...] = (1 - momentum) * running + momentum * correction * batch
 
 
-# --- layer norm -----------------------------------------------------------------------------------
-
-
-def cut_layernorm(x, *others, **attrs):
-    """Along the first axis; one row alone is one piece of work."""
-    if len(x.shape) < 2:
-        return None
-    return CUT_ROWS | {"mean": 0, "rstd": 0}
-
-
-def infer_layernorm(x, gamma=None, beta=None, *, eps=1e-5):
-    if not x.shape or any(v is not None and v.shape != x.shape[-1:] for v in (gamma, beta)):
-        raise ValueError(f"layernorm: gamma and beta have the length of the last axis of {x.shape}")
-    return {"out": x, "mean": x.like(*x.shape[:-1]), "rstd": x.like(*x.shape[:-1])}
-
-
-def layernorm(x, gamma=None, beta=None, *, eps=1e-5):
-    """rstd is 1 / √(var + eps), the reciprocal of the standard deviation of each row."""
-    features = max(x.shape[-1], 1)
-    mean = np.sum(x, axis=-1, keepdims=True, dtype=np.float64) / features
-    var = np.sum(np.square(x - mean), axis=-1, keepdims=True) / features
-    rstd = 1 / np.sqrt(var + eps)
-    out = scaled((x - mean) * rstd, gamma, beta)
-    return cast(x, out, mean[..., 0], rstd[..., 0])
-
-
-def layernorm_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
-    grads = call("layernorm_grad", ins.x, ins.gamma, outs.mean, outs.rstd, douts.out)
-    return for_inputs(grads, needed)
-
-
-def infer_layernorm_grad(x, gamma, mean, rstd, dout):
-    if mean.shape != x.shape[:-1] or rstd.shape != x.shape[:-1] or dout.shape != x.shape:
-        raise ValueError(f"layernorm_grad: x {x.shape}, mean {mean.shape}, rstd {rstd.shape}")
-    return {"dx": x, "dgamma": x.like(x.shape[-1]), "dbeta": x.like(x.shape[-1])}
-
-
-def layernorm_grad(x, gamma, mean, rstd, dout):
-    features = max(x.shape[-1], 1)
-    normalised = (x - mean[..., None]) * rstd[..., None]
-    d = scaled(dout, gamma, None)
-    along = np.sum(d * normalised, axis=-1, keepdims=True) / features
-    dx = rstd[..., None] * (d - np.sum(d, axis=-1, keepdims=True) / features - normalised * along)
-    return cast(x, dx, per_channel(dout * normalised), per_channel(dout))
-
-
 # --- cases ----------------------------------------------------------------------------------------
-
-SHAPES = [(7, 3), (2, 1), (1, 5), (3, 5, 7), (2, 3, 5, 11), (13, 1, 300), (301, 2), (0, 4), (3, 0), (5, 67)]
-AFFINE = [(True, True), (True, False), (False, True), (False, False)]
-BENCH = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 64), (512, 512)]
-
-
-def affine(c, gamma=True, beta=True):
-    return ({"gamma": normal(c)} if gamma else {}) | ({"beta": normal(c)} if beta else {})
-
-
-def offset(rng, dtype):
-    """Channels whose mean is a thousand times their standard deviation."""
-    return {"x": (1e3 + rng.standard_normal((40, 5))).astype(dtype)}
 
 
 def statistics(c):
@@ -294,35 +211,5 @@ UPDATE_RUNNING = Op(
     cases=[case(running=normal(n), batch=normal(n), momentum=m, correction=c)
            for n in (1, 67, 0) for m in (0.1, 1.0) for c in (1.0, 7 / 6)],
     bench=[case(running=normal(64), batch=normal(64), momentum=0.1)],
-    prefer=PREFER,
-)
-
-LAYERNORM = Op(
-    "layernorm",
-    infer_layernorm,
-    layernorm,
-    layernorm_gradient,
-    optional=("mean", "rstd"),
-    cut=cut_layernorm,
-    tolerance=TOLERANCE,
-    cases=[case(x=normal(*s), **affine(s[-1])) for s in [*SHAPES, (17,)]]
-    + [case(x=normal(6, 5, 3), **affine(3, *a), eps=e) for a in AFFINE for e in (1e-5, 0.1)]
-    + [case(x=normal(6, 8, layout=layout), **affine(8)) for layout in ("F", "strided", "reversed")]
-    + [case("offset", offset, x=normal(40, 5), **affine(5))],
-    bench=[case(x=normal(*s), **affine(s[-1])) for s in BENCH],
-    prefer=PREFER,
-)
-
-LAYERNORM_GRAD = Op(
-    "layernorm_grad",
-    infer_layernorm_grad,
-    layernorm_grad,
-    cut=cut_layernorm,
-    partial=("dgamma", "dbeta"),
-    tolerance=TOLERANCE,
-    cases=[case(x=normal(*s), dout=normal(*s), mean=normal(*s[:-1]), rstd=uniform(0.5, 3.0, *s[:-1]), **affine(s[-1], g, False))
-           for s in [*SHAPES, (17,)] for g in (True, False)],
-    bench=[case(x=normal(*s), dout=normal(*s), mean=normal(*s[:-1]), rstd=uniform(0.5, 3.0, *s[:-1]), **affine(s[-1], True, False))
-           for s in BENCH],
     prefer=PREFER,
 )

@@ -1,0 +1,286 @@
+"""2-D convolution, NHWC × OHWI → NHWC, with bias and activation as epilogue.
+
+    y[n,p,q,k] = act(b[k] + Σ_{r,s,c} x[n, p·sh + r·dh − top, q·sw + s·dw − left, c] · w[k,r,s,c])
+
+x (N, H, W, C), w (K, R, S, C/groups), b (K,). padding ((top, bottom), (left, right)); stride,
+dilation (vertical, horizontal). A 1-D convolution is one with H = R = 1. dgrad and wgrad are the
+gradients for x and for w, in cuDNN's words; all three are linear in each operand.
+"""
+
+import numpy as np
+
+from ..elementwise.activations import EPILOGUES, activate
+from ..spec import Op, Tol, case, normal
+
+PRECISIONS = ("float32", "float64")
+
+
+def extents(size, filters, stride, padding, dilation):
+    """(P, Q) of the output for an input of `size` (H, W) and filters (R, S).
+
+    ValueError if a filter does not fit.
+    """
+    found = []
+    for n, r, s, (before, after), d in zip(size, filters, stride, padding, dilation, strict=True):
+        length = (n + before + after - d * (r - 1) - 1) // s + 1
+        if length < 1:
+            raise ValueError(
+                f"conv2d: a filter of {d * (r - 1) + 1} does not fit into {n + before + after}"
+            )
+        found.append(length)
+    return tuple(found)
+
+
+def infer(x, w, b=None, *, stride, padding, dilation, groups, act):
+    (n, h, wd, c), (k, r, s, cg) = x.shape, w.shape
+    if c != cg * groups or k % groups:
+        raise ValueError(
+            f"conv2d: x {x.shape} and w {w.shape} do not fit together in {groups} groups"
+        )
+    if b is not None and b.shape != (k,):
+        raise ValueError(f"conv2d: the bias has shape {b.shape}, not ({k},)")
+    if act is not None and act not in EPILOGUES:
+        raise ValueError(
+            f"conv2d: {act!r} cannot be an epilogue; there is: {', '.join(sorted(EPILOGUES))}"
+        )
+    return {"out": x.like(n, *extents((h, wd), (r, s), stride, padding, dilation), k)}
+
+
+def taps(size, filters, out, stride, padding, dilation):
+    """For each filter element (r, s):
+
+    itself and the slices of the padded input that it meets, one element per output.
+    """
+    for r in range(filters[0]):
+        for s in range(filters[1]):
+            at = [
+                slice(i * d, i * d + st * (o - 1) + 1, st)
+                for i, d, st, o in zip((r, s), dilation, stride, out, strict=True)
+            ]
+            yield r, s, at[0], at[1]
+
+
+def padded(x, padding):
+    """x with zeros around each image."""
+    return np.pad(x, ((0, 0), *padding, (0, 0)))
+
+
+def by_group(a, groups):
+    """The last axis split into (groups, channels of a group)."""
+    return a.reshape(*a.shape[:-1], groups, a.shape[-1] // groups)
+
+
+def reference(x, w, b=None, *, stride, padding, dilation, groups, act):
+    k, r, s, cg = w.shape
+    p, q = extents(x.shape[1:3], (r, s), stride, padding, dilation)
+    xp, wg = by_group(padded(x, padding), groups), w.reshape(groups, k // groups, r, s, cg)
+    out = np.zeros((x.shape[0], p, q, groups, k // groups), x.dtype)
+    for i, j, rows, cols in taps(x.shape[1:3], (r, s), (p, q), stride, padding, dilation):
+        out += np.einsum("npqgc,gkc->npqgk", xp[:, rows, cols], wg[:, :, i, j])
+    out = out.reshape(x.shape[0], p, q, k)
+    return activate(out if b is None else out + b, act)
+
+
+def linear(stride, padding, dilation, groups):
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+def weight_grads(call, needed, dz, x, w, b, geometry):
+    """dw and db, whichever is needed, by one wgrad."""
+    if "w" not in needed and "b" not in needed:
+        return {}
+    found = call("conv2d_wgrad", dz, x, filters=w.shape[1:3], bias=b is not None, **geometry)
+    return {"w": found, "b": None} if b is None else {"w": found[0], "b": found[1]}
+
+
+def grad(call, ins, outs, douts, needed, *, stride, padding, dilation, groups, act):
+    geometry = linear(stride, padding, dilation, groups)
+    dz = douts.out if act is None else call("act_grad", outs.out, douts.out, act=act)
+    grads = weight_grads(call, needed, dz, ins.x, ins.w, ins.b, geometry)
+    if "x" in needed:
+        grads["x"] = call("conv2d_dgrad", dz, ins.w, size=ins.x.shape[1:3], **geometry)
+    return grads
+
+
+# --- the gradient for x ---------------------------------------------------------------------------
+
+
+def infer_dgrad(dout, w, *, size, stride, padding, dilation, groups):
+    return {"out": dout.like(dout.shape[0], *size, w.shape[3] * groups)}
+
+
+def reference_dgrad(dout, w, *, size, stride, padding, dilation, groups):
+    k, r, s, cg = w.shape
+    (top, bottom), (left, right) = padding
+    dz, wg = by_group(dout, groups), w.reshape(groups, k // groups, r, s, cg)
+    dx = np.zeros(
+        (dout.shape[0], size[0] + top + bottom, size[1] + left + right, groups, cg), dout.dtype
+    )
+    for i, j, rows, cols in taps(size, (r, s), dout.shape[1:3], stride, padding, dilation):
+        dx[:, rows, cols] += np.einsum("npqgk,gkc->npqgc", dz, wg[:, :, i, j])
+    return dx[:, top : top + size[0], left : left + size[1]].reshape(
+        dout.shape[0], *size, cg * groups
+    )
+
+
+def grad_dgrad(call, ins, outs, douts, needed, *, size, **geometry):
+    grads = {}
+    if "dout" in needed:
+        grads["dout"] = call("conv2d", douts.out, ins.w, None, act=None, **geometry)
+    if "w" in needed:
+        grads["w"] = call(
+            "conv2d_wgrad", ins.dout, douts.out, filters=ins.w.shape[1:3], bias=False, **geometry
+        )
+    return grads
+
+
+# --- the gradient for w and b ---------------------------------------------------------------------
+
+
+def infer_wgrad(dout, x, *, filters, bias, stride, padding, dilation, groups):
+    k = dout.shape[3]
+    dw = {"dw": x.like(k, *filters, x.shape[3] // groups)}
+    return {**dw, "db": x.like(k)} if bias else dw
+
+
+def reference_wgrad(dout, x, *, filters, bias, stride, padding, dilation, groups):
+    k = dout.shape[3]
+    dz, xp = by_group(dout, groups), by_group(padded(x, padding), groups)
+    dw = np.zeros((groups, k // groups, *filters, x.shape[3] // groups), x.dtype)
+    for i, j, rows, cols in taps(x.shape[1:3], filters, dout.shape[1:3], stride, padding, dilation):
+        dw[:, :, i, j] = np.einsum("npqgk,npqgc->gkc", dz, xp[:, rows, cols])
+    dw = dw.reshape(k, *filters, -1) if dw.size else dw.reshape(k, *filters, x.shape[3] // groups)
+    return (dw, dout.sum((0, 1, 2))) if bias else dw
+
+
+def grad_wgrad(call, ins, outs, douts, needed, *, filters, bias, **geometry):
+    grads = {}
+    if "dout" in needed:
+        parts = []
+        if douts.dw is not None:
+            parts.append(call("conv2d", ins.x, douts.dw, None, act=None, **geometry))
+        if bias and douts.db is not None:
+            parts.append(call("broadcast", douts.db, shape=ins.dout.shape, axes=(0, 1, 2)))
+        grads["dout"] = parts[0] if len(parts) == 1 else call("add", *parts)
+    if "x" in needed and douts.dw is not None:
+        grads["x"] = call("conv2d_dgrad", ins.dout, douts.dw, size=ins.x.shape[1:3], **geometry)
+    return grads
+
+
+# --- the cases ------------------------------------------------------------------------------------
+
+SHAPES = [  # N, H, W, C, K, R, S, stride, padding, dilation, groups
+    (2, 6, 5, 3, 4, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (3, 7, 7, 1, 8, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    (2, 11, 9, 1, 32, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 8, 9, 2, 5, 2, 3, (2, 1), ((0, 1), (2, 0)), (1, 1), 1),
+    (2, 9, 8, 4, 6, 3, 2, (2, 3), ((1, 0), (1, 2)), (2, 1), 2),
+    (2, 7, 6, 6, 6, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 6),
+    (2, 9, 7, 5, 5, 3, 3, (2, 2), ((1, 1), (1, 1)), (1, 2), 5),
+    (3, 5, 5, 17, 13, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 1, 13, 3, 4, 1, 5, (1, 2), ((0, 0), (2, 2)), (1, 1), 1),
+    (5, 5, 5, 8, 16, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 4, 4, 3, 2, 4, 4, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (0, 6, 6, 2, 3, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (7, 10, 10, 3, 16, 5, 5, (1, 1), ((2, 2), (2, 2)), (1, 1), 1),
+]  # fmt: skip
+BENCH = [
+    (128, 28, 28, 1, 32, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (128, 13, 13, 32, 64, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (128, 5, 5, 64, 64, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+]  # fmt: skip
+
+
+def output_of(shape):
+    n, h, w, c, k, r, s, stride, padding, dilation, groups = shape
+    return (n, *extents((h, w), (r, s), stride, padding, dilation), k)
+
+
+def attributes(shape, **more):
+    return {**linear(*shape[7:]), **more}
+
+
+def forward_case(shape, name="", value=normal, bias=True, **more):
+    n, h, w, c, k, r, s, *_, groups = shape
+    b = {"b": value(k)} if bias else {}
+    return case(
+        name,
+        smooth=value is normal,
+        x=value(n, h, w, c),
+        w=value(k, r, s, c // groups),
+        **b,
+        **attributes(shape, **more),
+    )
+
+
+def dgrad_case(shape, name="", **more):
+    n, h, w, c, k, r, s, *_, groups = shape
+    dout = normal(*output_of(shape))
+    return case(
+        name, dout=dout, w=normal(k, r, s, c // groups), size=(h, w), **attributes(shape, **more)
+    )
+
+
+def wgrad_case(shape, name="", bias=True, **more):
+    n, h, w, c, k, r, s, *_ = shape
+    dout = normal(*output_of(shape))
+    return case(
+        name,
+        dout=dout,
+        x=normal(n, h, w, c),
+        filters=(r, s),
+        bias=bias,
+        **attributes(shape, **more),
+    )
+
+
+TOLERANCE = {
+    "float32": Tol(
+        1e-5,
+        4e-6,
+        why="sums of up to 4,608 products in blocks: about √n · 6e-8 of the result's size",
+    ),
+    "float64": Tol(1e-12, 1e-14, why="the same in double precision"),
+}
+FORWARD = {("cpu", p): ("cpu_direct", "cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
+BACKWARD = {("cpu", p): ("cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
+
+CONV2D = Op(
+    "conv2d",
+    infer,
+    reference,
+    grad,
+    cut={"x": 0, "out": 0},
+    tolerance=TOLERANCE,
+    cases=[forward_case(s, act=None) for s in SHAPES]
+    + [
+        forward_case(SHAPES[i], act=a, bias=a != "tanh")
+        for i in (0, 1, 5)
+        for a in ("relu", "tanh", "leaky_relu")
+    ],
+    bench=[forward_case(s, act="relu") for s in BENCH],
+    prefer=FORWARD,
+)
+CONV2D_DGRAD = Op(
+    "conv2d_dgrad",
+    infer_dgrad,
+    reference_dgrad,
+    grad_dgrad,
+    cut={"dout": 0, "out": 0},
+    tolerance=TOLERANCE,
+    cases=[dgrad_case(s) for s in SHAPES],
+    bench=[dgrad_case(s) for s in BENCH],
+    prefer=BACKWARD,
+)
+CONV2D_WGRAD = Op(
+    "conv2d_wgrad",
+    infer_wgrad,
+    reference_wgrad,
+    grad_wgrad,
+    cut={"dout": 0, "x": 0},
+    partial=("dw", "db"),
+    tolerance=TOLERANCE,
+    cases=[wgrad_case(s) for s in SHAPES] + [wgrad_case(s, bias=False) for s in SHAPES[:5]],
+    bench=[wgrad_case(s) for s in BENCH],
+    prefer=BACKWARD,
+)

@@ -1,0 +1,198 @@
+"""Convolution, bias, activation and max-pooling in one pass:
+
+the map stays in the cache, only its maxima leave it.
+
+out[n,i,j,k] = act(max over the window of conv(x)[n,p,q,k]), windows of `pool` side by side; argmax
+(uint8) is the place in the window, row by row, which is all that backward needs. dgrad and wgrad
+take the gradient of the pooled map before the activation.
+"""
+
+import numpy as np
+
+from ..elementwise.activations import activate
+from ..spec import Arg, Op, case, integers, normal
+from .conv2d import (
+    BENCH,
+    PRECISIONS,
+    SHAPES,
+    TOLERANCE,
+    dgrad_case,
+    extents,
+    forward_case,
+    infer,
+    infer_dgrad,
+    infer_wgrad,
+    linear,
+    output_of,
+    reference,
+    reference_dgrad,
+    reference_wgrad,
+    wgrad_case,
+)  # fmt: skip
+
+
+def infer_pool(x, w, b=None, *, stride, padding, dilation, groups, act, pool):
+    whole = infer(
+        x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups, act=act
+    )["out"]
+    n, p, q, k = whole.shape
+    if pool[0] * pool[1] > 256 or p < pool[0] or q < pool[1]:
+        raise ValueError(
+            f"conv2d_pool: a window of {pool} does not fit {p}×{q}, or has over 256 elements"
+        )
+    out = x.like(n, p // pool[0], q // pool[1], k)
+    return {"out": out, "argmax": out.like(*out.shape, dtype=np.uint8)}
+
+
+def reference_pool(x, w, b=None, *, act, pool, **geometry):
+    """Every activation of the table is non-decreasing, so it may follow the maximum."""
+    z = reference(x, w, b, act=None, **geometry)
+    n, p, q, k = z.shape
+    rows, cols = p // pool[0], q // pool[1]
+    windows = z[:, : rows * pool[0], : cols * pool[1]].reshape(n, rows, pool[0], cols, pool[1], k)
+    windows = windows.transpose(0, 1, 3, 2, 4, 5).reshape(n, rows, cols, pool[0] * pool[1], k)
+    argmax = windows.argmax(3)
+    out = np.take_along_axis(windows, argmax[:, :, :, None], 3)[:, :, :, 0]
+    return activate(out, act), argmax.astype(np.uint8)
+
+
+def pooled_grad(call, ins, outs, douts, needed, *, act, pool, **geometry):
+    dz = douts.out if act is None else call("act_grad", outs.out, douts.out, act=act)
+    grads = {}
+    if "w" in needed or "b" in needed:
+        bias = ins.b is not None
+        found = call(
+            "conv2d_pool_wgrad",
+            dz,
+            outs.argmax,
+            ins.x,
+            filters=ins.w.shape[1:3],
+            bias=bias,
+            pool=pool,
+            **geometry,
+        )
+        grads = {"w": found[0], "b": found[1]} if bias else {"w": found}
+    if "x" in needed:
+        grads["x"] = call(
+            "conv2d_pool_dgrad",
+            dz,
+            outs.argmax,
+            ins.w,
+            size=ins.x.shape[1:3],
+            pool=pool,
+            **geometry,
+        )
+    return grads
+
+
+def decompose_pool(call, x, w, b=None, *, act, pool, **geometry):
+    z = call("conv2d", x, w, b, act=act, **geometry)
+    return call("maxpool2d", z, window=pool, stride=pool, padding=((0, 0), (0, 0)))
+
+
+def unpool(dout, argmax, pool):
+    """dz of the pooled part of the map: dout at each window's maximum, zero elsewhere."""
+    n, rows, cols, k = dout.shape
+    windows = np.zeros((n, rows, cols, pool[0] * pool[1], k), dout.dtype)
+    np.put_along_axis(windows, argmax[:, :, :, None].astype(np.int64), dout[:, :, :, None], 3)
+    windows = windows.reshape(n, rows, cols, *pool, k).transpose(0, 1, 3, 2, 4, 5)
+    return windows.reshape(n, rows * pool[0], cols * pool[1], k)
+
+
+def whole_map(dout, argmax, pool, size, filters, geometry):
+    """dz of the whole map: `unpool`, with zeros in the rows and columns that no window covered."""
+    dz = unpool(dout, argmax, pool)
+    p, q = extents(size, filters, geometry["stride"], geometry["padding"], geometry["dilation"])
+    return np.pad(dz, ((0, 0), (0, p - dz.shape[1]), (0, q - dz.shape[2]), (0, 0)))
+
+
+def infer_pool_dgrad(dout, argmax, w, *, size, stride, padding, dilation, groups, pool):
+    return infer_dgrad(dout, w, size=size, **linear(stride, padding, dilation, groups))
+
+
+def reference_pool_dgrad(dout, argmax, w, *, size, pool, **geometry):
+    dz = whole_map(dout, argmax, pool, size, w.shape[1:3], geometry)
+    return reference_dgrad(dz, w, size=size, **geometry)
+
+
+def infer_pool_wgrad(dout, argmax, x, *, filters, bias, stride, padding, dilation, groups, pool):
+    return infer_wgrad(
+        dout, x, filters=filters, bias=bias, **linear(stride, padding, dilation, groups)
+    )
+
+
+def reference_pool_wgrad(dout, argmax, x, *, filters, bias, pool, **geometry):
+    dz = whole_map(dout, argmax, pool, x.shape[1:3], filters, geometry)
+    return reference_wgrad(dz, x, filters=filters, bias=bias, **geometry)
+
+
+# --- the cases ---
+
+POOLED = [0, 2, 1, 3, 4, 5, 12]  # indices into SHAPES
+FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
+BACKWARD = {("cpu", p): ("cpu_im2col",) for p in PRECISIONS}
+
+
+def exact(*shape):
+    """Small whole numbers:
+
+    their sums are exact in float32, so that a maximum has one place, and ties are real ties.
+    """
+    return Arg(shape, "integers", -3, 4)
+
+
+def pooled_case(base, shape, pool):
+    """A dgrad or wgrad case with dout of the pooled map, and an argmax."""
+    n, p, q, k = output_of(shape)
+    small = (n, p // pool[0], q // pool[1], k)
+    more = {
+        "dout": normal(*small),
+        "argmax": integers(0, pool[0] * pool[1], *small, dtype=np.uint8),
+    }
+    return case(base.name, **{**base.args, **more}, **base.attrs, pool=pool)
+
+
+CONV2D_POOL = Op(
+    "conv2d_pool",
+    infer_pool,
+    reference_pool,
+    pooled_grad,
+    decompose_pool,
+    optional=("argmax",),
+    cut={"x": 0, "out": 0, "argmax": 0},
+    tolerance=TOLERANCE,
+    cases=[
+        forward_case(SHAPES[i], value=v, act="relu", pool=(2, 2))
+        for i in POOLED
+        for v in (exact, normal)
+    ]
+    + [
+        forward_case(SHAPES[i], value=exact, act=a, pool=(3, 2), bias=b)
+        for i, a, b in ((0, None, False), (12, "tanh", True))
+    ],
+    bench=[forward_case(s, act="relu", pool=(2, 2)) for s in BENCH[:2]],
+    prefer=FORWARD,
+)
+CONV2D_POOL_DGRAD = Op(
+    "conv2d_pool_dgrad",
+    infer_pool_dgrad,
+    reference_pool_dgrad,
+    cut={"dout": 0, "argmax": 0, "out": 0},
+    tolerance=TOLERANCE,
+    cases=[pooled_case(dgrad_case(SHAPES[i]), SHAPES[i], (2, 2)) for i in POOLED]
+    + [pooled_case(dgrad_case(SHAPES[12]), SHAPES[12], (3, 2))],
+    bench=[pooled_case(dgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
+    prefer=BACKWARD,
+)
+CONV2D_POOL_WGRAD = Op(
+    "conv2d_pool_wgrad",
+    infer_pool_wgrad,
+    reference_pool_wgrad,
+    cut={"dout": 0, "argmax": 0, "x": 0},
+    partial=("dw", "db"),
+    tolerance=TOLERANCE,
+    cases=[pooled_case(wgrad_case(SHAPES[i], bias=i != 3), SHAPES[i], (2, 2)) for i in POOLED]
+    + [pooled_case(wgrad_case(SHAPES[12]), SHAPES[12], (3, 2))],
+    bench=[pooled_case(wgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
+    prefer=BACKWARD,
+)

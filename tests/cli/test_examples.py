@@ -1,0 +1,44 @@
+"""Every example in every help is run as it stands, in the order given, in an empty folder."""
+
+import shlex
+import subprocess
+
+import pytest
+
+from dlcli.cli import main
+from dlcli.cli.options import Group
+
+
+def helps():
+    """The arguments that show each help."""
+    found = [[]]
+    for name in main.commands():
+        found.append([name])
+        command = main.cli.get_command(None, name)
+        if isinstance(command, Group):
+            found += [[name, below] for below in command.commands]
+    return found
+
+
+def examples(text):
+    """The lines after "Examples:"."""
+    lines = text.partition("\nExamples:\n")[2].splitlines()
+    return [line.removeprefix("  ") for line in lines]
+
+
+@pytest.mark.parametrize("arguments", helps(), ids=lambda a: " ".join(["dlcli", *a]))
+def test_a_help_ends_with_examples_that_run(dlcli, start, environment, arguments):
+    shown = dlcli(*arguments, "--help")
+    assert shown.code == 0
+    lines = examples(shown.out)
+    assert lines
+    assert all(line.startswith("dlcli ") for line in lines)
+    script = "\n".join([f'dlcli() {{ {shlex.join(start)} "$@"; }}', "set -e", *lines])
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_every_command_has_an_example_that_calls_it(dlcli):
+    for arguments in helps()[1:]:
+        lines = examples(dlcli(*arguments, "--help").out)
+        assert any(line.startswith(" ".join(["dlcli", *arguments])) for line in lines), arguments
