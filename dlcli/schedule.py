@@ -211,7 +211,9 @@ def make(
         hint = did_you_mean(key, known) if known else f"'{name}' has no settings"
         if key not in known:
             raise UsageError(f"the schedule '{name}' has no setting '{key}'", hint=hint)
-    require(math.isfinite(lr) and lr >= 0, f"lr is {lr}", "a learning rate is finite and not negative")
+    require(
+        math.isfinite(lr) and lr >= 0, f"lr is {lr}", "a learning rate is finite and not negative"
+    )
     require(total_steps >= 1, f"total_steps is {total_steps}", "a run has at least one step")
     inside = 0 <= warmup_steps <= total_steps
     require(inside, f"warmup_steps is {warmup_steps}", f"the run has {total_steps} steps")

@@ -29,9 +29,8 @@ class Train:
         """
         logits = self.model(Tensor(batch.x))
         smoothing = self.model.label_smoothing if self.model.training else 0.0
-        return losses.cross_entropy(logits, Tensor(batch.y), label_smoothing=smoothing), {
-            "logits": logits
-        }
+        loss = losses.cross_entropy(logits, Tensor(batch.y), label_smoothing=smoothing)
+        return loss, {"logits": logits}
 
 
 class Classifier(Module):
@@ -43,7 +42,7 @@ class Classifier(Module):
         self.net = Sequential(*layers)
 
     def children(self) -> Any:
-        yield from self.net.children()  # so that parameters are named by layer: 0.weight, not net.0.weight
+        yield from self.net.children()  # parameters are named by layer: 0.weight
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.net(*inputs)

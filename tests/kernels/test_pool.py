@@ -224,9 +224,7 @@ def flat_index(argmax, geometry):
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("kind", ["normal", "ties", "nan"])
-@pytest.mark.parametrize(
-    "geometry", [g for g in SYMMETRIC if 2 * g[4][0][0] <= g[2][0]], ids=str
-)
+@pytest.mark.parametrize("geometry", [g for g in SYMMETRIC if 2 * g[4][0][0] <= g[2][0]], ids=str)
 def test_maximum_pooling_its_indices_and_gradient_are_those_of_pytorch(geometry, kind):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(8)
@@ -251,9 +249,7 @@ def test_maximum_pooling_its_indices_and_gradient_are_those_of_pytorch(geometry,
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("include", [True, False])
-@pytest.mark.parametrize(
-    "geometry", [g for g in SYMMETRIC if 2 * g[4][0][0] <= g[2][0]], ids=str
-)
+@pytest.mark.parametrize("geometry", [g for g in SYMMETRIC if 2 * g[4][0][0] <= g[2][0]], ids=str)
 def test_average_pooling_and_its_gradient_are_those_of_pytorch(geometry, include):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(9)

@@ -28,9 +28,7 @@ def by_loops(combine, x, axes):
     kept = [i for i in range(x.ndim) if i not in axes]
     out = np.empty([x.shape[i] for i in kept])
     for at in itertools.product(*map(range, out.shape)):
-        out[at] = combine(
-            [x[i] for i in np.ndindex(*x.shape) if tuple(i[k] for k in kept) == at]
-        )
+        out[at] = combine([x[i] for i in np.ndindex(*x.shape) if tuple(i[k] for k in kept) == at])
     return out
 
 

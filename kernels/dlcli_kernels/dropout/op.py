@@ -111,7 +111,10 @@ DROPOUT = Op(
     tolerance=EXACT,
     cases=[case(x=normal(*s), rng=RNG, p=0.3) for s in SHAPES]
     + [case(x=normal(9, 11), rng=RNG, p=p) for p in PROBABILITIES]
-    + [case(x=normal(6, 8, layout=layout), rng=RNG, p=0.4) for layout in ("F", "strided", "reversed")],
+    + [
+        case(x=normal(6, 8, layout=layout), rng=RNG, p=0.4)
+        for layout in ("F", "strided", "reversed")
+    ],
     bench=[case(x=normal(*s), rng=RNG, p=0.5) for s in BENCH],
     prefer=PREFER,
 )
@@ -124,7 +127,10 @@ DROPOUT_GRAD = Op(
     grain=grain,
     tolerance=EXACT,
     cases=[case(dout=normal(*s), mask=integers(0, 2, *s, dtype=np.uint8), p=0.3) for s in SHAPES]
-    + [case(dout=normal(9, 11), mask=integers(0, 2, 9, 11, dtype=np.uint8), p=p) for p in PROBABILITIES],
+    + [
+        case(dout=normal(9, 11), mask=integers(0, 2, 9, 11, dtype=np.uint8), p=p)
+        for p in PROBABILITIES
+    ],
     bench=[case(dout=normal(*s), mask=integers(0, 2, *s, dtype=np.uint8), p=0.5) for s in BENCH],
     prefer=PREFER,
 )
@@ -136,8 +142,10 @@ ADVANCE = Op(
     inout=("rng",),
     tolerance=EXACT,
     cases=[case(rng=RNG)]
-    + [case(name, counter_at(1, 2, *words), rng=RNG)
-       for name, words in (("carry", (2**32 - 1, 6, 7)), ("wrap", (2**32 - 1, 2**32 - 1, 7)))],
+    + [
+        case(name, counter_at(1, 2, *words), rng=RNG)
+        for name, words in (("carry", (2**32 - 1, 6, 7)), ("wrap", (2**32 - 1, 2**32 - 1, 7)))
+    ],
     bench=[case(rng=RNG)],
     prefer={("cpu", "uint32"): ("cpu_numba",)},
 )

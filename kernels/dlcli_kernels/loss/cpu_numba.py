@@ -22,8 +22,8 @@ def labels_rows(out, lse, x, y, weight, smoothing, scratch):
     classes = x.shape[1]
     for n in range(x.shape[0]):
         row, label = x[n], y[n]
-        largest = row_max(row, scratch)
-        logarithm = np.log(sum_of_exponentials(row, largest))
+        top = row_max(row, scratch)
+        largest, logarithm = np.float64(top), np.log(sum_of_exponentials(row, top))
         if lse.size:
             lse[n] = largest + logarithm
         if label < 0 or label >= classes:
@@ -59,7 +59,7 @@ def labels_grad_rows(out, x, y, weight, lse, dout, smoothing):
             o[:] = 0.0 if label == IGNORED else np.nan
             continue
         own = (1.0 - smoothing) * (np.float64(weight[label]) if weight.size else 1.0)
-        d, e = np.float64(dout[n]), np.float64(lse[n])
+        d, e = np.float64(dout[n]), lse[n]
         da, db = d * (own + b * weights), d * b
         if weight.size and smoothing != 0.0:
             for i in range(classes):
@@ -68,7 +68,7 @@ def labels_grad_rows(out, x, y, weight, lse, dout, smoothing):
             for i in range(classes):
                 o[i] = da * exponential(row[i] - e) - db
         # the label's own element once more, for p − 1 must not be rounded in between
-        p = exponential(row[label] - e)
+        p = np.float64(exponential(row[label] - e))
         w = np.float64(weight[label]) if weight.size else 1.0
         o[label] = d * (own * (p - 1.0) + b * (p * weights - w))
 
@@ -80,8 +80,8 @@ def labels_grad_rows(out, x, y, weight, lse, dout, smoothing):
 def soft_rows(out, x, target, scratch):
     for n in range(x.shape[0]):
         row, t = x[n], target[n]
-        largest = row_max(row, scratch)
-        logarithm = np.log(sum_of_exponentials(row, largest))
+        top = row_max(row, scratch)
+        largest, logarithm = np.float64(top), np.log(sum_of_exponentials(row, top))
         loss = 0.0
         for i in range(row.size):
             loss += t[i] * (logarithm - (row[i] - largest))
@@ -95,7 +95,7 @@ def soft_grad_rows(out, x, target, dout):
         largest = row_max(row, o)
         total, targets = 0.0, 0.0
         for i in range(row.size):
-            total += exponential(row[i] - largest)
+            total += np.float64(exponential(row[i] - largest))
             targets += np.float64(t[i])
         share, d = targets / total, np.float64(dout[n])
         for i in range(row.size):
@@ -137,12 +137,12 @@ def bce_grad_rows(out, x, y, pos_weight, dout):
     """dout · [(1 − y) σ(x) − p y σ(−x)], both σ from e^−|x|."""
     for n in range(x.shape[0]):
         for i in range(x.shape[1]):
-            v, t = np.float64(x[n, i]), np.float64(y[n, i])
-            e = exponential(-abs(v))
+            v, t = x[n, i], np.float64(y[n, i])
+            e = np.float64(exponential(-abs(v)))
             more = 1.0 / (1.0 + e)
             less = e * more
             p = np.float64(pos_weight[i]) if pos_weight.size else 1.0
-            up, down = (more, less) if v >= 0.0 else (less, more)
+            up, down = (more, less) if v >= 0 else (less, more)
             out[n, i] = dout[n, i] * ((1.0 - t) * up - p * t * down)
 
 

@@ -291,9 +291,7 @@ SOFT_CROSS_ENTROPY_GRAD = Op(
         "float32": Tol(4e-6, 2e-6, why="exp of a rounded difference, times a sum of K terms"),
         "float64": Tol(1e-13, 1e-14, why="the same in double precision"),
     },
-    cases=[
-        case(x=normal(n, k), target=uniform(0.0, 1.0, n, k), dout=normal(n)) for n, k in SIZES
-    ],
+    cases=[case(x=normal(n, k), target=uniform(0.0, 1.0, n, k), dout=normal(n)) for n, k in SIZES],
     bench=[case(x=normal(128, 10), target=uniform(0.0, 1.0, 128, 10), dout=normal(128))],
     prefer=PREFER,
 )

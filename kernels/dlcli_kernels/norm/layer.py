@@ -1,12 +1,25 @@
 """Layer norm (Ba, Kiros & Hinton 2016): each row over the last axis by its own mean and variance.
 
-    out = gamma · (x - mean) · rstd + beta,   rstd = 1 / √(var + eps)          gamma and beta (F,) or absent
+out = gamma · (x - mean) · rstd + beta,   rstd = 1 / √(var + eps)          gamma and beta (F,) or absent
 """
 
 import numpy as np
 
 from ..spec import Op, case, normal, uniform
-from .shared import AFFINE, BENCH, SHAPES, TOLERANCE, affine, cast, for_inputs, offset, per_channel, scaled
+from .shared import (
+    AFFINE,
+    BENCH,
+    CUT_ROWS,
+    SHAPES,
+    TOLERANCE,
+    affine,
+    cast,
+    for_inputs,
+    grain_rows,
+    offset,
+    per_channel,
+    scaled,
+)
 
 PREFER = {("cpu", p): ("cpu_numba_layer",) for p in ("float32", "float64")}
 
@@ -54,7 +67,6 @@ def layernorm_grad(x, gamma, mean, rstd, dout):
     return cast(x, dx, per_channel(dout * normalised), per_channel(dout))
 
 
-
 LAYERNORM = Op(
     "layernorm",
     infer_layernorm,
@@ -62,6 +74,7 @@ LAYERNORM = Op(
     layernorm_gradient,
     optional=("mean", "rstd"),
     cut=cut_layernorm,
+    grain=grain_rows,
     tolerance=TOLERANCE,
     cases=[case(x=normal(*s), **affine(s[-1])) for s in [*SHAPES, (17,)]]
     + [case(x=normal(6, 5, 3), **affine(3, *a), eps=e) for a in AFFINE for e in (1e-5, 0.1)]
@@ -76,11 +89,29 @@ LAYERNORM_GRAD = Op(
     infer_layernorm_grad,
     layernorm_grad,
     cut=cut_layernorm,
+    grain=grain_rows,
     partial=("dgamma", "dbeta"),
     tolerance=TOLERANCE,
-    cases=[case(x=normal(*s), dout=normal(*s), mean=normal(*s[:-1]), rstd=uniform(0.5, 3.0, *s[:-1]), **affine(s[-1], g, False))
-           for s in [*SHAPES, (17,)] for g in (True, False)],
-    bench=[case(x=normal(*s), dout=normal(*s), mean=normal(*s[:-1]), rstd=uniform(0.5, 3.0, *s[:-1]), **affine(s[-1], True, False))
-           for s in BENCH],
+    cases=[
+        case(
+            x=normal(*s),
+            dout=normal(*s),
+            mean=normal(*s[:-1]),
+            rstd=uniform(0.5, 3.0, *s[:-1]),
+            **affine(s[-1], g, False),
+        )
+        for s in [*SHAPES, (17,)]
+        for g in (True, False)
+    ],
+    bench=[
+        case(
+            x=normal(*s),
+            dout=normal(*s),
+            mean=normal(*s[:-1]),
+            rstd=uniform(0.5, 3.0, *s[:-1]),
+            **affine(s[-1], True, False),
+        )
+        for s in BENCH
+    ],
     prefer=PREFER,
 )

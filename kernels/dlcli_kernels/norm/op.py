@@ -1,16 +1,31 @@
-"""Normalisation: batch norm over all axes but the last, layer norm over the last; gamma and beta (both optional) scale and shift.
+"""Batch norm over all axes but the last (Ioffe & Szegedy 2015); layer norm, over the last, is in `layer.py`.
 
-    out = gamma · (x - mean) / √(var + eps) + beta          var is biased: Σ (x - mean)² / n
+    out = gamma · (x - mean) / √(var + eps) + beta          gamma and beta (C,) or absent; var is biased: Σ (x - mean)² / n
 
-Training batch norm (Ioffe & Szegedy 2015) takes mean and var of its batch, per channel; inference takes the running ones. Layer norm (Ba et al.
-2016) takes those of each row. Batch norm in training is cut by channels, each of which is independent of the others; the rest by rows.
+In training mean and var are those of the batch, per channel, and channels are what the work is cut by; at inference they are the running ones,
+and it is cut by rows.
 """
 
 from math import prod
 
 import numpy as np
 
-from ..spec import Op, Tol, case, normal, uniform
+from ..spec import Op, case, normal, uniform
+from .layer import LAYERNORM, LAYERNORM_GRAD  # noqa: F401  (ops of this family)
+from .shared import (
+    AFFINE,
+    BENCH,
+    CUT_ROWS,
+    SHAPES,
+    TOLERANCE,
+    affine,
+    cast,
+    for_inputs,
+    grain_rows,
+    offset,
+    per_channel,
+    scaled,
+)
 
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 
@@ -37,10 +52,11 @@ def cut_channels(x, *others, **attrs):
 
 
 def grain_channels(x, *others, **attrs):
-    """Ranges of at least 64 channels, so that each row of a range is worth a vector loop; a small batch is one range."""
-    if x.nbytes < 1 << 18:
-        return max(x.shape[-1], 1)
-    return 64 * max(-(-x.shape[-1] // (16 * 64)), 1)
+    """At most 16 ranges of at least 64 channels, so that a row of a range is worth a vector loop, and of 256k elements, against which the views
+    of a range cost little.
+    """
+    ranges = max(min(x.shape[-1] // 64, x.size >> 18, 16), 1)
+    return -(-x.shape[-1] // ranges)
 
 
 def infer_batchnorm(x, gamma=None, beta=None, *, eps=1e-5):
@@ -89,8 +105,6 @@ def batchnorm_grad(x, gamma, mean, var, dout, dmean=None, dvar=None, *, eps=1e-5
 
 # --- batch norm at inference ----------------------------------------------------------------------
 
-CUT_ROWS = dict.fromkeys(("x", "out", "dout", "dx"), 0)
-
 
 def infer_inference(x, gamma, beta, mean, var, *, eps=1e-5):
     channels("batchnorm_inference", x, gamma, beta, mean, var)
@@ -103,7 +117,9 @@ def inference(x, gamma, beta, mean, var, *, eps=1e-5):
 
 def inference_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
     """With respect to x, gamma and beta; the running statistics are constants."""
-    grads = call("batchnorm_inference_grad", ins.x, ins.gamma, ins.mean, ins.var, douts.out, eps=eps)
+    grads = call(
+        "batchnorm_inference_grad", ins.x, ins.gamma, ins.mean, ins.var, douts.out, eps=eps
+    )
     return for_inputs(grads, needed)
 
 
@@ -182,10 +198,14 @@ BATCHNORM_INFERENCE = Op(
     inference,
     inference_gradient,
     cut=CUT_ROWS,
+    grain=grain_rows,
     tolerance=TOLERANCE,
     cases=[case(x=normal(*s), **affine(s[-1]), **statistics(s[-1])) for s in SHAPES]
     + [case(x=normal(6, 5, 3), **affine(3, *a), **statistics(3), eps=0.1) for a in AFFINE]
-    + [case(x=normal(6, 8, layout=layout), **affine(8), **statistics(8)) for layout in ("F", "strided")],
+    + [
+        case(x=normal(6, 8, layout=layout), **affine(8), **statistics(8))
+        for layout in ("F", "strided")
+    ],
     bench=[case(x=normal(*s), **affine(s[-1]), **statistics(s[-1])) for s in BENCH],
     prefer=PREFER,
 )
@@ -195,9 +215,11 @@ BATCHNORM_INFERENCE_GRAD = Op(
     infer_inference_grad,
     inference_grad,
     cut=CUT_ROWS,
+    grain=grain_rows,
     partial=("dgamma", "dbeta"),
     tolerance=TOLERANCE,
-    cases=[case(**grad_operands(s)) for s in SHAPES] + [case(**grad_operands((6, 5, 3), False), eps=0.1)],
+    cases=[case(**grad_operands(s)) for s in SHAPES]
+    + [case(**grad_operands((6, 5, 3), False), eps=0.1)],
     bench=[case(**grad_operands(s)) for s in BENCH],
     prefer=PREFER,
 )
@@ -208,8 +230,12 @@ UPDATE_RUNNING = Op(
     update_running,
     inout=("running",),
     tolerance=TOLERANCE,
-    cases=[case(running=normal(n), batch=normal(n), momentum=m, correction=c)
-           for n in (1, 67, 0) for m in (0.1, 1.0) for c in (1.0, 7 / 6)],
+    cases=[
+        case(running=normal(n), batch=normal(n), momentum=m, correction=c)
+        for n in (1, 67, 0)
+        for m in (0.1, 1.0)
+        for c in (1.0, 7 / 6)
+    ],
     bench=[case(running=normal(64), batch=normal(64), momentum=0.1)],
     prefer=PREFER,
 )

@@ -310,8 +310,11 @@ CHECK_FINITE = Op(
     inout=("halt",),
     tolerance=dict.fromkeys(TOLERANCE, Tol(0.0, 0.0, why="a flag is exact")),
     cases=[case(x=normal(*s), halt=h) for s in ((1,), (5, 3), (0,), ()) for h in (RUNNING, HALTED)]
-    + [case("infinite", lambda rng, dtype: {"x": np.array([1, x, 0], dtype)}, x=normal(3), halt=h)
-       for x in (np.inf, -np.inf, np.nan) for h in (RUNNING, HALTED)],
+    + [
+        case("infinite", lambda rng, dtype: {"x": np.array([1, x, 0], dtype)}, x=normal(3), halt=h)
+        for x in (np.inf, -np.inf, np.nan)
+        for h in (RUNNING, HALTED)
+    ],
     bench=[case(x=normal(1), halt=RUNNING)],
     prefer=PREFER,
 )
@@ -324,10 +327,21 @@ CLIP_BY_NORM = Op(
     cut={"g": 0},
     grain=grain,
     tolerance=TOLERANCE,
-    cases=[case(g=normal(n), sum_of_squares=uniform(0.1, 9.0, 1, dtype=np.float64), halt=h, max_norm=x)
-           for n in LENGTHS for h in (RUNNING, HALTED) for x in (0.01, 1.0, 100.0)],
-    bench=[case(g=normal(n), sum_of_squares=uniform(4.0, 9.0, 1, dtype=np.float64), halt=RUNNING, max_norm=1.0)
-           for n in (CNN, LARGE)],
+    cases=[
+        case(g=normal(n), sum_of_squares=uniform(0.1, 9.0, 1, dtype=np.float64), halt=h, max_norm=x)
+        for n in LENGTHS
+        for h in (RUNNING, HALTED)
+        for x in (0.01, 1.0, 100.0)
+    ],
+    bench=[
+        case(
+            g=normal(n),
+            sum_of_squares=uniform(4.0, 9.0, 1, dtype=np.float64),
+            halt=RUNNING,
+            max_norm=1.0,
+        )
+        for n in (CNN, LARGE)
+    ],
     prefer=PREFER,
 )
 

@@ -142,7 +142,11 @@ def max_halves(out, argmax, x):
     images, rows, columns, width = out.shape
     for n in range(images):
         for p in range(rows):
-            o, top, bottom = out[n, p].reshape(-1), x[n, 2 * p].reshape(-1), x[n, 2 * p + 1].reshape(-1)
+            o, top, bottom = (
+                out[n, p].reshape(-1),
+                x[n, 2 * p].reshape(-1),
+                x[n, 2 * p + 1].reshape(-1),
+            )
             if argmax.size:
                 halve_row_argmax(o, argmax[n, p].reshape(-1), top, bottom, U(columns), U(width))
             else:

@@ -197,9 +197,7 @@ GATHER = Op(
     cut=ALL_CUT,
     tolerance=EXACT,
     cases=[
-        case(
-            f"{n}×{h}×{w}×{c}", make=valid_argmax(n, c, h, w, *g, images=True), **attributes(*g)
-        )
+        case(f"{n}×{h}×{w}×{c}", make=valid_argmax(n, c, h, w, *g, images=True), **attributes(*g))
         for n, c in ((5, 3), (1, 17), (0, 2))
         for h, w, *g in GEOMETRIES[:6]
     ],
@@ -257,7 +255,9 @@ AVGPOOL = Op(
     ]
     + [case(x=normal(0, 6, 6, 2), **attributes(*GEOMETRIES[0][2:], count_include_pad=True))]
     + [
-        case(x=normal(2, 6, 8, 3, layout=a), **attributes(*GEOMETRIES[3][2:], count_include_pad=True))
+        case(
+            x=normal(2, 6, 8, 3, layout=a), **attributes(*GEOMETRIES[3][2:], count_include_pad=True)
+        )
         for a in ("F", "reversed")
     ],
     bench=[
@@ -340,9 +340,7 @@ GLOBAL_AVGPOOL = Op(
         "float32": Tol(1e-6, 1e-6, why="summed in double precision or short blocks, then rounded"),
         "float64": Tol(1e-13, 1e-13, why="a mean of some thousand elements"),
     },
-    cases=[
-        case(x=normal(*s)) for s in ((5, 7, 3, 11), (1, 1, 1, 1), (0, 3, 3, 2), (2, 64, 63, 3))
-    ]
+    cases=[case(x=normal(*s)) for s in ((5, 7, 3, 11), (1, 1, 1, 1), (0, 3, 3, 2), (2, 64, 63, 3))]
     + [case(x=normal(3, 4, 5, 6, layout=layout)) for layout in ("F", "strided", "reversed")],
     bench=[case(x=normal(128, 8, 8, 64))],
     prefer=PREFER,

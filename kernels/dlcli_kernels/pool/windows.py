@@ -11,7 +11,11 @@ def output_size(h, w, window, stride, padding):
     """
     if min(*window, *stride) < 1:
         raise ValueError(f"window {window} and stride {stride} must be positive")
-    if any(not 0 <= pad < extent for sides, extent in zip(padding, window, strict=True) for pad in sides):
+    if any(
+        not 0 <= pad < extent
+        for sides, extent in zip(padding, window, strict=True)
+        for pad in sides
+    ):
         raise ValueError(f"padding {padding} must be from 0 to less than the window {window}")
     room = [
         extent + before + after - reach

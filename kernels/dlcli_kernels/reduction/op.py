@@ -85,11 +85,7 @@ PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 
 def reduction_cases():
     return (
-        [
-            case(x=normal(*s), axes=a, keepdims=k)
-            for s, a in SHAPES_AND_AXES
-            for k in (False, True)
-        ]
+        [case(x=normal(*s), axes=a, keepdims=k) for s, a in SHAPES_AND_AXES for k in (False, True)]
         + [case("offset", x=uniform(9.0, 10.0, 611, 5), axes=(0,), keepdims=False)]
         + [case("long rows", x=normal(3, 4099), axes=(1,), keepdims=False)]
         + [
