@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the rate of a step as a pure function of its number, and reduction on a plateau, which watches a loss.
+"""Learning-rate schedules: a step's rate as a pure function of its number, or of a loss observed.
 
     schedule = make("cosine", lr=0.1, total_steps=1000, warmup_steps=50)
     schedule.at(0)       # 0.002: the rate of the first step
@@ -44,7 +44,7 @@ class Schedule:
         return {}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restores what `state` returned."""
+        """Restores what `state` returned; KeyError or TypeError for anything else."""
 
 
 class Plateau(Schedule):
@@ -86,8 +86,12 @@ class Plateau(Schedule):
         return {"lr": self.lr, "best": best, "bad": self.bad, "waiting": self.waiting}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.lr, self.bad, self.waiting = state["lr"], state["bad"], state["waiting"]
-        self.best = math.inf if state["best"] is None else state["best"]
+        lr, best, bad, waiting = (state[key] for key in ("lr", "best", "bad", "waiting"))
+        best = math.inf if best is None else best
+        numbers = (lr, best, bad, waiting)
+        if not all(isinstance(v, int | float) for v in numbers):
+            raise TypeError(f"the state of a plateau is four numbers, not {numbers}")
+        self.lr, self.best, self.bad, self.waiting = float(lr), float(best), int(bad), int(waiting)
 
 
 def require(right: bool, what: str, why: str) -> None:
@@ -138,7 +142,7 @@ def one_cycle(
     start_factor: float = 25.0,
     final_factor: float = 1e4,
 ) -> Rate:
-    """Half a cosine up from lr / start_factor to lr, then one down to lr / start_factor / final_factor.
+    """Half a cosine up from lr / start_factor to lr, then one down to the start / final_factor.
 
     rise: the share of the steps that go up. Smith & Topin 2018, as torch's OneCycleLR without
     cycling the momentum.

@@ -1,6 +1,7 @@
 """Schedules: their shapes, their errors, and PyTorch's schedulers step by step."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_plateau_continues_after_its_state_went_through_json():
 def test_warm_up_rises_linearly_to_where_the_schedule_begins(name):
     plain, warmed = rates(name, steps=30), rates(name, steps=40, warmup_steps=10)
     assert warmed[10:] == pytest.approx(plain, rel=1e-12)
-    steps = [b - a for a, b in zip(warmed[:9], warmed[1:10], strict=True)]
+    steps = [b - a for a, b in pairwise(warmed[:10])]
     assert warmed[0] == pytest.approx(plain[0] / 10)
     assert steps == pytest.approx([plain[0] / 10] * 9)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,9 @@ from dlcli.errors import CheckpointError, DataError, UsageError
 def device(name: str, threads: int | None) -> Any:
     """Makes `name` the device in use and returns its executor. DeviceError: it is not there."""
     _say_what_is_compiled()
+    # What is not finite is found by the training loop, which says where and exits with 7.
+    for problem in ("overflow", "invalid value", "divide by zero"):
+        warnings.filterwarnings("ignore", f"{problem} encountered", RuntimeWarning)
     from dlcli.engine import executor
 
     return executor.configure(threads, name)

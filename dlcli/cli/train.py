@@ -42,7 +42,7 @@ RECIPE_FLAGS = (
         "dlcli train cnn",
         "dlcli train cnn --data digits --epochs 3 --out runs/first",
         "dlcli train --resume runs/first --epochs 5",
-        "dlcli train mlp --set model.hidden=[64,32] --optimizer sgd --lr 0.1 --epochs 3",
+        "dlcli train mlp --set 'model.hidden=[64,32]' --optimizer sgd --lr 0.1 --epochs 3",
         "dlcli train -c runs/first/config.toml --seed 1 --max-steps 50",
         "dlcli train cnn-small --dry-run",
     ],
@@ -55,18 +55,24 @@ RECIPE_FLAGS = (
 @click.option("--max-steps", type=Number(int, 1), help="Stop after so many steps.")
 @click.option("--max-time", type=Duration(), help="Stop after a time: 90s, 10m, 1.5h.")
 @click.option("--batch-size", type=Number(int, 1), help="Images per step.")
-@click.option("--lr", type=Number(float, 0, above=True), help="Learning rate.")
-@click.option("--optimizer", help="sgd, momentum, nesterov, rmsprop, adam or adamw.")
-@click.option("--schedule", help="How the learning rate changes: constant, cosine, …")
+@click.option(
+    "--lr", type=Number(float, 0, above=True), help="Learning rate [default: the optimiser's]."
+)
+@click.option(
+    "--optimizer", help="sgd, momentum, nesterov, rmsprop, adam or adamw [default: adam]."
+)
+@click.option("--schedule", help="constant, step, exponential, cosine, … [default: cosine].")
 @click.option("--weight-decay", type=Number(float, 0), help="Decay of the weights.")
-@click.option("--seed", type=Number(int, 0, 2**63 - 1), help="Of initialisation and shuffling.")
+@click.option(
+    "--seed", type=Number(int, 0, 2**63 - 1), help="Of initialisation and shuffling [default: 0]."
+)
 @click.option(
     "--until",
     multiple=True,
     metavar="NAME=F",
     help=f"Stop when a figure is reached, e.g. loss=0.05. NAME: {', '.join(FIGURES)}.",
 )
-@click.option("--patience", type=Number(int, 1), help="Stop after N epochs without a better one.")
+@click.option("--patience", type=Number(int, 1), help="Stop after N epochs that were no better.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(
     "-c",
@@ -76,7 +82,13 @@ RECIPE_FLAGS = (
     metavar="FILE",
     help="Settings in TOML, such as the config.toml of a run.",
 )
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting; see below.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting: lr=0.01, model.dense=32.",
+)
 @model_file
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with RUN.")
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")

@@ -106,6 +106,8 @@ def _first_good(
         try:
             checkpoint = read(place, allow_nonfinite=allow_nonfinite)
         except CheckpointError as problem:
+            if place.suffix == ".tmp":
+                continue  # a save that was cut short, not a checkpoint
             if not fallback and place.name == which:
                 raise
             error = error or problem
@@ -118,7 +120,8 @@ def _first_good(
     if error is not None:
         raise error
     folder = places[0].parent
-    others = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    there = folder.iterdir() if folder.is_dir() else ()
+    others = sorted(p.name for p in there if p.suffix != ".tmp")
     raise CheckpointError(
         f"{folder.parent}: no checkpoint '{which}'",
         why=f"there is: {', '.join(others)}" if others else "nothing has been saved yet",

@@ -143,6 +143,8 @@ class Trainer:
         outcome = {"state": "failed", "error": "an unexpected error"}
         try:
             self.model.train()
+            if not self.resumed:
+                self._save("last")  # from here on the run can be resumed
             while (stop := self.progress.why_stop(self.recipe)) is None:
                 self._epoch()
             outcome = {"state": "finished", "stop": stop}

@@ -40,7 +40,8 @@ class Progress:
     def to_json(self) -> dict[str, Any]:
         """The fields; those that differ between two runs of one recipe stand under "timing"."""
         values = dataclasses.asdict(self)
-        return {**values, "timing": {"seconds": values.pop("seconds")}}
+        values["timing"] = {"seconds": values.pop("seconds")}
+        return values
 
     @classmethod
     def from_json(cls, state: dict[str, Any], where: str) -> Progress:

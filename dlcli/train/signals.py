@@ -10,7 +10,7 @@ from typing import Any
 from dlcli.errors import DlcliError
 
 
-class Interrupted(DlcliError):  # noqa: N818  (a request, not an error)
+class Interrupted(DlcliError):  # a request, not an error
     """A signal stopped the run. `exit_code` is 128 + its number: 130 or 143."""
 
     def __init__(self, signum: int, *, why: str = "", hint: str = "") -> None:

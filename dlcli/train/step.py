@@ -24,7 +24,7 @@ from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
 
 
-class Halted(Exception):  # noqa: N818  (internal: the loop turns it into a NonFiniteError)
+class Halted(Exception):  # internal: the loop turns it into a NonFiniteError
     """A loss or gradient of `phase` is not finite.
 
     clean: no phase has updated anything in this step and the buffers are those of before, so
@@ -62,7 +62,8 @@ class Stepper:
                 if not math.isfinite(value):
                     raise self._halted(phase, value, None, kept, clean)
                 share = len(batch.y) / images
-                tape.backward(loss if len(group) == 1 else tape.apply("scale", loss, by=share))
+                with np.errstate(over="ignore", invalid="ignore"):  # `halted` tells
+                    tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
                 total.add(self._sums(phase, value, outputs, batch), 0)
             optimizer.step(lr)
             if optimizer.halted():

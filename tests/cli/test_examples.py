@@ -1,7 +1,12 @@
 """Every example in every help is run as it stands, in the order given, in an empty folder."""
 
+import io
+import json
 import shlex
 import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,15 +32,33 @@ def examples(text):
 
 
 @pytest.mark.parametrize("arguments", helps(), ids=lambda a: " ".join(["dlcli", *a]))
-def test_a_help_ends_with_examples_that_run(dlcli, start, environment, arguments):
+def test_a_help_ends_with_examples_that_run(dlcli, monkeypatch, arguments):
     shown = dlcli(*arguments, "--help")
     assert shown.code == 0
     lines = examples(shown.out)
     assert lines
-    assert all(line.startswith("dlcli ") for line in lines)
+    for line in lines:
+        typed, _, source = line.partition(" < ")
+        if source:
+            stdin = SimpleNamespace(buffer=io.BytesIO(Path(source).read_bytes()))
+            monkeypatch.setattr(sys, "stdin", stdin)
+        program, *words = shlex.split(typed)
+        assert program == "dlcli"
+        done = dlcli(*words)
+        assert done.code == 0, f"{line}\n{done.out}\n{done.err}"
+
+
+def test_a_shell_can_chain_the_commands(start, environment):
+    lines = [
+        "dlcli train cnn-small --max-steps 3 --out 'runs/a name' --json | grep -q '\"steps\": 3'",
+        "dlcli eval 'runs/a name' --json > found.json",
+        "dlcli predict 'runs/a name' - < 'runs/a name/plots/curves.png' | grep -q probability",
+        "! dlcli eval 'runs/a name' --fail-under accuracy=1.1",
+    ]
     script = "\n".join([f'dlcli() {{ {shlex.join(start)} "$@"; }}', "set -e", *lines])
     done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "accuracy" in json.loads(Path("found.json").read_text())
 
 
 def test_every_command_has_an_example_that_calls_it(dlcli):

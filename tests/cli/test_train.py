@@ -1,11 +1,15 @@
 """`dlcli train`: the run that it leaves, what it refuses before any work, going on, dry runs."""
 
 import json
+import os
+import signal
 import tomllib
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from dlcli.cli.progress import Display
 
 OWN = '''
 """A model of the user's own."""
@@ -20,6 +24,12 @@ def build(config, shape, classes, *, seed=0):
     return cnn_small.build(cnn_small.Config(channels=config.channels), shape, classes, seed=seed)
 '''
 FAST = ("--epochs", "1", "--max-steps", "3", "--no-plots")
+
+
+def weights(run):
+    """The hash of the last weights of a run."""
+    manifest = json.loads(Path(run, "checkpoints", "last", "manifest.json").read_text())
+    return manifest["files"]["model.safetensors"]
 
 
 @pytest.fixture
@@ -77,8 +87,7 @@ def test_two_runs_of_one_seed_are_the_same_and_are_numbered(dlcli):
     for number, threads in ((1, 1), (2, 2)):
         found = dlcli("train", "cnn-small", *FAST, "--threads", threads, "--json").json
         assert found["run"] == f"runs/cnn-small-digits-{number}"
-        manifest = json.loads(Path(found["run"], "checkpoints/last/manifest.json").read_text())
-        sums.append(manifest["files"]["model.safetensors"])
+        sums.append(weights(found["run"]))
     assert sums[0] == sums[1]
 
 
@@ -101,8 +110,7 @@ def test_the_settings_of_a_run_repeat_it(dlcli):
     assert Path("a/config.toml").exists()
     assert dlcli("train", "-c", "a/config.toml", "--no-plots", "-o", "b").code == 0
     assert Path("a/config.toml").read_text() == Path("b/config.toml").read_text()
-    weights = [Path(r, "checkpoints/last/model.safetensors").read_bytes() for r in "ab"]
-    assert weights[0] == weights[1]
+    assert weights("a") == weights("b")
 
 
 @pytest.mark.parametrize(
@@ -183,15 +191,43 @@ def test_a_folder_of_images_can_be_trained_on(dlcli, tmp_path):
 # --- going on
 
 
-def test_a_run_goes_on_to_the_same_weights_as_one_that_never_stopped(dlcli):
+@pytest.fixture
+def stopped_by(monkeypatch):
+    """Sends this process a signal after a step of the training."""
+
+    def install(number, step):
+        def on_step(self, now, *rest):
+            if now == step:
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(Display, "on_step", on_step)
+
+    return install
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_was_stopped_goes_on_to_the_weights_of_one_that_was_not(
+    dlcli, stopped_by, number, code
+):
     whole = dlcli("train", "cnn-small", "--epochs", "2", "--no-plots", "-o", "whole")
     assert whole.code == 0, whole.err
-    half = dlcli("train", "cnn-small", "--epochs", "2", "--max-steps", "60", "-o", "half")
-    assert half.code == 0, half.err
-    more = dlcli("train", "--resume", "half", "--max-steps", "1000", "--no-plots", "--json")
+    stopped_by(number, 50)
+    half = dlcli("train", "cnn-small", "--epochs", "2", "--no-plots", "-o", "half")
+    assert half.code == code
+    assert "--resume half" in half.err
+    assert half.out == ""
+    stopped_by(number, 0)
+    more = dlcli("train", "--resume", "half", "--no-plots", "--json", "--threads", "2")
     assert more.code == 0, more.err
-    assert more.json["epochs"] == 2
-    assert tomllib.loads(Path("half/config.toml").read_text())["train"]["max_steps"] == 1000
+    assert (more.json["epochs"], more.json["steps"]) == (2, 82)
+    assert weights("half") == weights("whole")
+
+
+def test_a_loss_that_becomes_nan_stops_the_run_with_its_own_code(dlcli):
+    result = dlcli("train", "cnn-small", "--optimizer", "sgd", "--lr", "1e30", "-o", "r")
+    assert result.code == 7, result.err
+    assert "Traceback" not in result.err
+    assert Path("r").is_dir()
 
 
 def test_a_finished_run_that_goes_on_has_nothing_left_to_do(dlcli, a_copy):

@@ -1,8 +1,7 @@
-"""Pooling: against loops over windows, adjoint identities, ties, NaN and infinity, what is refused, and PyTorch."""
+"""Pooling: against loops, adjoint identities and PyTorch; ties, NaN, infinity; what is refused."""
 
 import numpy as np
 import pytest
-
 from dlcli_kernels import check, registry
 from dlcli_kernels.launch import Launch
 from dlcli_kernels.spec import Spec, case
@@ -25,7 +24,7 @@ MAXPOOL_VARIANTS = [*registry.variants(MAXPOOL, "cpu"), registry.variant(MAXPOOL
 
 
 def run(name, *ins, optional=True, rows=None, **attrs):
-    """The outputs of the variant that runs by default on the CPU; one output alone is not in a list."""
+    """The outputs of the variant that runs by default on the CPU; not in a list if it is one."""
     op, specs = registry.op(name), [Spec.of(a) for a in ins]
     variant = registry.resolve(op, "cpu", specs, attrs)
     launch = Launch(op, variant, specs, attrs, optional=optional, rows=rows)
@@ -39,7 +38,7 @@ def attributes(geometry, **more):
 
 
 def windows_of(x, window, stride, padding):
-    """(n, p, q, c, [(k, value) of the elements that are not padding]) of every window, by index arithmetic alone."""
+    """(n, p, q, c, [(k, value) …]) of every window, without its padding, by index arithmetic."""
     (rows, columns), (sh, sw), ((top, bottom), (left, right)) = window, stride, padding
     images, h, w, channels = x.shape
     for n, c in np.ndindex(images, channels):

@@ -1,11 +1,10 @@
-"""Sums, means and maxima: against loops, adjoint identities, the accuracy of long sums, ties and NaN, and PyTorch."""
+"""Sums, means, maxima: against loops, adjoint identities and PyTorch; long sums, ties and NaN."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-
 from dlcli_kernels import check, registry
 from dlcli_kernels.launch import Launch
 from dlcli_kernels.spec import Spec

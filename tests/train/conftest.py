@@ -38,6 +38,12 @@ class Faults:
         return faulty
 
 
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here loses power, and a real fsync takes milliseconds; it is still counted."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`with faults(at=3, how="kill") as f:`: the fourth call to the disk is the process's last."""

@@ -1,7 +1,8 @@
-"""Philox in registers: the words of 64 blocks at a time into a small scratch array, then the elements that they decide.
+"""Philox in registers: the words of 64 blocks into a small scratch array, then what they decide.
 
-All four words and both keys are 64-bit lanes that hold 32 bits, so that LLVM vectorises the ten rounds over blocks: 0.5 ns per word, a tenth
-of what mixed widths cost. Without a mask to keep, x is read and out is written, nothing else.
+All words and keys are 64-bit lanes that hold 32 bits, so that LLVM vectorises the ten rounds over
+blocks: 0.5 ns per word, a tenth of what mixed widths cost. Without a mask to keep, x is read and
+out is written, nothing else.
 """
 
 from math import prod

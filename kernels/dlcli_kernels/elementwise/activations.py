@@ -60,7 +60,7 @@ def _selu(x: Array) -> Array:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation(lambda x: np.maximum(x, 0), "y", lambda y, dy: np.where(y > 0, dy, y * 0)),
+    "relu": Activation(lambda x: np.maximum(x, 0), "y", lambda y, dy: np.where(y <= 0, 0, dy)),
     "relu6": Activation(
         lambda x: np.clip(x, 0, 6), "y", lambda y, dy: np.where((y > 0) & (y < 6), dy, 0 * y)
     ),

@@ -30,9 +30,9 @@ def _leaky_relu(out, x):
     np.maximum(x, out, out=out)
 
 
-def _relu_grad(out, y, dout):  # a NaN in y stays: it compares false, and 0 · NaN is NaN
-    np.greater(y, 0, out=out, casting="unsafe")
-    np.multiply(out, dout, out=out)
+def _relu_grad(out, y, dout):
+    np.copyto(out, dout)
+    np.copyto(out, 0, where=y <= 0)
 
 
 def _sigmoid_grad(out, y, dout):

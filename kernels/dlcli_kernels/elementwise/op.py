@@ -71,7 +71,7 @@ ACT_GRAD = Op(
     cases=[case(saved=uniform(-0.9, 0.9, 9, 11), dout=normal(9, 11), act=a) for a in ACTIVATIONS]
     + [case(saved=normal(*s), dout=normal(*s), act="relu") for s in SHAPES],
     bench=[case(saved=normal(*s), dout=normal(*s), act="relu") for s in BENCH],
-    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    prefer={("cpu", p): ("cpu_numba", "cpu_numpy") for p in ("float32", "float64")},
 )
 
 

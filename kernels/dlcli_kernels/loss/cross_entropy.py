@@ -75,10 +75,12 @@ def labels_reference(x, y, weight=None, *, label_smoothing=0.0):
 
 
 def labels_gradient(call, ins, outs, douts, needed, *, label_smoothing=0.0):
-    if "x" not in needed:
-        return {}
-    operands = (ins.x, ins.y, ins.weight, outs.lse, douts.out)
-    return {"x": call("softmax_cross_entropy_grad", *operands, label_smoothing=label_smoothing)}
+    """By the logits. None by the class weights, which are constants."""
+    grads = {"weight": None}
+    if "x" in needed:
+        operands = (ins.x, ins.y, ins.weight, outs.lse, douts.out)
+        grads["x"] = call("softmax_cross_entropy_grad", *operands, label_smoothing=label_smoothing)
+    return grads
 
 
 def labels_with_some_ignored(n, k, *, cotangent=False, weighted=False):

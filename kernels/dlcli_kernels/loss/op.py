@@ -1,6 +1,7 @@
-"""Losses, one number per sample or per element: the mean or sum over them is another op, so that these can be cut by rows.
+"""Losses, one number per sample or per element: `cross_entropy.py` holds those of classes, fused
+with the softmax, `pointwise.py` those of single elements.
 
-`cross_entropy.py` holds the losses of classes, fused with the softmax; `pointwise.py` those of elements.
+The mean or sum over them is another op, so that these can be cut by rows.
 """
 
 from .cross_entropy import (

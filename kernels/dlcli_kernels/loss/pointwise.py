@@ -1,12 +1,12 @@
-"""Losses of single elements: squared, absolute and Huber's error, and binary cross-entropy of logits.
+"""Losses of single elements: squared, absolute and Huber's error; binary cross-entropy of logits.
 
-x is the prediction, y the target, of one shape, which the loss has too. The gradient of an error by y
-is the negative of that by x. `<loss>_grad(x, y, dout)` is the gradient by x.
+x is the prediction, y the target, of one shape, which the loss has too. The gradient of an error by
+y is the negative of that by x. `<loss>_grad(x, y, dout)` is the gradient by x.
 
 squared_error: (x − y)²;   absolute_error: |x − y|, with gradient 0 where x = y;
 huber: ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond, d = x − y   (Huber 1964);
-bce_with_logits: (1 − y) log(1 + eˣ) + p y log(1 + e⁻ˣ) = −(1 − y) log(1 − σ(x)) − p y log σ(x), without
-overflow or cancellation; p is the weight of positives (K,) along the last axis, 1 if absent.
+bce_with_logits: (1 − y) log(1 + eˣ) + p y log(1 + e⁻ˣ) = −(1 − y) log(1 − σ(x)) − p y log σ(x),
+with no overflow or cancellation; p (K,) weighs positives along the last axis, 1 if absent.
 """
 
 import numpy as np
@@ -52,19 +52,20 @@ def error_gradient(name):
 
 
 def second_gradient(name, curvature):
-    """The gradient of `name`_grad: itself by dout; by x and y ± f″(x − y) · g · dout, which is `curvature`.
+    """The gradient of `name`_grad: itself by dout; by x and y ± f″(x − y) · g · dout.
 
-    `curvature(call, x, y, gd, **attrs)` gives f″ · gd, or is None where f″ is 0 almost everywhere.
+    `curvature(call, x, y, gd, **attrs)` gives f″ · gd; it is None where f″ is 0 almost everywhere.
     """
 
     def grad(call, ins, outs, douts, needed, **attrs):
-        grads = {}
+        grads = {"x": None, "y": None}
         if "dout" in needed:
             grads["dout"] = call(f"{name}_grad", ins.x, ins.y, douts.out, **attrs)
         if curvature is not None and needed & {"x", "y"}:
-            dx = curvature(call, ins.x, ins.y, call("mul", douts.out, ins.dout), **attrs)
-            grads |= {"x": dx, "y": call("scale", dx, by=-1.0)}
-        return {n: g for n, g in grads.items() if n in needed}
+            gd = call("mul", douts.out, ins.dout)
+            grads["x"] = curvature(call, ins.x, ins.y, gd, **attrs)
+            grads["y"] = call("scale", grads["x"], by=-1.0)
+        return grads
 
     return grad
 
@@ -238,7 +239,7 @@ def times_p_minus_one(call, value, pos_weight):
 
 def bce_gradient(call, ins, outs, douts, needed):
     """By x an op of its own; by y, dout · (−x + (p − 1) log(1 + e⁻ˣ)). None by pos_weight."""
-    grads = {}
+    grads = {"pos_weight": None}
     if "x" in needed:
         grads["x"] = call("bce_with_logits_grad", ins.x, ins.y, ins.pos_weight, douts.out)
     if "y" in needed:
@@ -252,7 +253,7 @@ def bce_gradient(call, ins, outs, douts, needed):
 
 def bce_grad_gradient(call, ins, outs, douts, needed):
     """By dout itself; by x, g · dout · (1 + (p − 1) y) σ′(x). None by y, which is data."""
-    grads = {}
+    grads = {"y": None, "pos_weight": None}
     if "dout" in needed:
         grads["dout"] = call("bce_with_logits_grad", ins.x, ins.y, ins.pos_weight, douts.out)
     if "x" in needed:

@@ -1,4 +1,4 @@
-"""Layer norm row by row: three short passes over a row that stays in the first-level cache, sums in float64.
+"""Layer norm row by row: three short passes over a row in the first-level cache, sums in float64.
 
 The moments are the corrected two-pass algorithm, as in batch norm.
 """

@@ -1,6 +1,6 @@
 """Layer norm (Ba, Kiros & Hinton 2016): each row over the last axis by its own mean and variance.
 
-out = gamma · (x - mean) · rstd + beta,   rstd = 1 / √(var + eps)          gamma and beta (F,) or absent
+out = gamma · (x - mean) · rstd + beta,   rstd = 1 / √(var + eps);   gamma and beta (F,) or absent
 """
 
 import numpy as np

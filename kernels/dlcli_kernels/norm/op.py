@@ -1,9 +1,10 @@
-"""Batch norm over all axes but the last (Ioffe & Szegedy 2015); layer norm, over the last, is in `layer.py`.
+"""Batch norm over all axes but the last (Ioffe & Szegedy 2015). Layer norm is in `layer.py`.
 
-    out = gamma · (x - mean) / √(var + eps) + beta          gamma and beta (C,) or absent; var is biased: Σ (x - mean)² / n
+    out = gamma · (x - mean) / √(var + eps) + beta;   var = Σ (x - mean)² / n, biased
 
-In training mean and var are those of the batch, per channel, and channels are what the work is cut by; at inference they are the running ones,
-and it is cut by rows.
+x is (…, C); gamma and beta (C,) or absent. In training mean and var are those of the batch, per
+channel, and channels are what the work is cut by; at inference they are the running ones, and it
+is cut by rows.
 """
 
 from math import prod
@@ -31,7 +32,7 @@ PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 
 
 def channels(op, x, *vectors):
-    """The number of channels; ValueError unless x has rows of them and each vector given has one element for each."""
+    """The number of channels; ValueError unless x has rows of them and each vector one of each."""
     if len(x.shape) < 2:
         raise ValueError(f"{op}: x needs at least two axes, the last its channels, not {x.shape}")
     if any(v is not None and v.shape != x.shape[-1:] for v in vectors):
@@ -52,8 +53,9 @@ def cut_channels(x, *others, **attrs):
 
 
 def grain_channels(x, *others, **attrs):
-    """At most 16 ranges of at least 64 channels, so that a row of a range is worth a vector loop, and of 256k elements, against which the views
-    of a range cost little.
+    """At most 16 ranges of at least 64 channels, so that a row of a range is worth a vector loop.
+
+    And of 256k elements, against which the views that a range needs cost little.
     """
     ranges = max(min(x.shape[-1] // 64, x.size >> 18, 16), 1)
     return -(-x.shape[-1] // ranges)
@@ -65,7 +67,10 @@ def infer_batchnorm(x, gamma=None, beta=None, *, eps=1e-5):
 
 
 def batchnorm(x, gamma=None, beta=None, *, eps=1e-5):
-    """Two passes: the mean, then the mean square of what differs from it. Of no rows both are 0, of one row var is 0."""
+    """Two passes: the mean, then the mean square of the differences from it.
+
+    Of no rows mean and var are 0, of one row var is 0.
+    """
     rows = max(prod(x.shape[:-1]), 1)
     mean = per_channel(x) / rows
     var = per_channel(np.square(x - mean)) / rows
@@ -120,7 +125,7 @@ def inference_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
     grads = call(
         "batchnorm_inference_grad", ins.x, ins.gamma, ins.mean, ins.var, douts.out, eps=eps
     )
-    return for_inputs(grads, needed)
+    return for_inputs(grads, needed) | {"mean": None, "var": None}
 
 
 def infer_inference_grad(x, gamma, mean, var, dout, *, eps=1e-5):
@@ -143,7 +148,8 @@ def infer_update_running(running, batch, *, momentum, correction=1.0):
 def update_running(running, batch, *, momentum, correction=1.0):
     """running ← (1 - momentum) · running + momentum · correction · batch, in place.
 
-    correction: n / (n - 1) for the variance of n > 1 elements, which makes it unbiased as PyTorch's running variance is; else 1.
+    correction: n / (n - 1) for a variance of n > 1 elements, which makes it unbiased, as PyTorch's
+    running variance is; else 1.
     """
     running[...] = (1 - momentum) * running + momentum * correction * batch
 

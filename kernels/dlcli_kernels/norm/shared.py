@@ -1,4 +1,4 @@
-"""What batch norm and layer norm have in common: affine scaling, sums in float64, tolerances, shapes of cases."""
+"""What batch norm and layer norm have in common: affine scaling, sums in float64, cases."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from ..spec import Tol, normal
 TOLERANCE = {
     "float32": Tol(2e-6, 2e-6, why="sums are in float64; a few roundings of an element remain"),
     "float64": Tol(
-        1e-12, 5e-13, why="a mean 1,000 standard deviations away has a last digit of 10⁻¹³ of one"
+        1e-12, 5e-13, why="a mean of 1,000 deviations has its last digit at 10⁻¹³ of one"
     ),
 }
 CUT_ROWS = dict.fromkeys(("x", "out", "dout", "dx"), 0)
 
 
 def grain_rows(x, *others, **attrs):
-    """Rows of at least 32,768 elements in at most 16 ranges: a range costs a few microseconds of calls."""
+    """At most 16 ranges of at least 32,768 elements: a range costs a few microseconds of calls."""
     return -(-x.shape[0] // min(max(x.size >> 15, 1), 16))
 
 

@@ -1,15 +1,18 @@
 """One fused pass per step: each element of p, g and the states is read once and written once.
 
-NumPy makes a temporary per operation, ten passes for Adam; here large buffers cost what their memory traffic costs. The penalties are
-applied without a branch (a factor of 0 or 1 where they are off), so that one vectorised loop serves every setting; absent states are None,
-for which Numba compiles a loop of its own.
+NumPy makes a temporary per operation, ten passes for Adam; here a step costs what its memory
+traffic costs (25 million elements of Adam in 20 ms, 35 GB/s). The penalties are selected by
+conditions that do not change within the loop, so that it is vectorised for every setting; absent
+states are None, for which Numba compiles a loop of its own. A state is read and written through a
+local variable: read back from its array, it kept LLVM from vectorising Adam (85 against 28 µs).
 """
 
 import numpy as np
 
 from ..cpu import kernel
 
-# As written: with reassociation α·v + (1-α)·g² becomes g² + α·(v - g²), and an infinite g² a NaN. Only a sum over elements needs it.
+# Formulas as they are written: with reassociation α·v + (1-α)·g² becomes g² + α·(v - g²), which is
+# a NaN where g² is infinite. Only sums over elements need it.
 formula = kernel(fastmath={"contract", "nsz"})
 
 
@@ -105,7 +108,8 @@ def _rmsprop(
 
 def rmsprop_step(
     p, g, v, m, avg, lr, halt,
-    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0, l1=0.0, decoupled=False,
+    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False,
+    weight_decay=0.0, l1=0.0, decoupled=False,
 ):  # fmt: skip
     _rmsprop(
         p, g, v, m, avg, lr, halt,

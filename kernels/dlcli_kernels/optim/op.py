@@ -1,38 +1,31 @@
-"""Optimiser steps and gradient clipping on flat buffers: one run over one array for all the parameters of a group.
+"""Optimiser steps on flat buffers: one run over one array for all the parameters of a group.
 
-p (parameters), g (gradients) and the states m, v, avg are 1-D arrays of one layout. What changes from step to step is a buffer of one
-element: lr, step (the number of this step, from 1), halt. A step with halt[0] ≠ 0 changes nothing, so that a NaN never touches a weight.
+p (parameters), g (gradients) and the states m, v, avg are 1-D arrays of one layout. What changes
+from step to step is a buffer of one element: lr and step (the number of this step, from 1) in
+float64, halt in int32. A step with halt[0] ≠ 0 changes nothing: a NaN never touches a weight.
 
-Every step first adds the penalties: g + weight_decay·p (L2) or, decoupled, p·(1 - lr·weight_decay) (Loshchilov & Hutter 2019), and
-g + l1·sign(p). The formulas are PyTorch's (torch.optim), computed in p's precision with the scalars in float64 up to the last.
+Every step first adds the penalties: g + weight_decay·p (L2) or, decoupled, p·(1 - lr·weight_decay)
+(Loshchilov & Hutter 2019), and g + l1·sign(p). The formulas are those of torch.optim, in p's
+precision, with scalars in float64 until they meet an array. Clipping is in `clip.py`.
 """
 
 import numpy as np
 
-from ..spec import Op, Spec, Tol, case, integers, normal, uniform, zeros
-
-STATE = ("p", "g", "m", "v", "avg")
-CUT = dict.fromkeys(STATE, 0)
-TOLERANCE = {
-    "float32": Tol(2e-6, 1e-6, why="about ten roundings of one element, one root, one quotient"),
-    "float64": Tol(4e-15, 2e-15, why="the same in double precision"),
-}
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
-
-
-def check_buffers(op, p, *state, scalars):
-    """ValueError unless p and the states given are of one flat shape and each scalar is a buffer of one element."""
-    shapes = [s.shape for s in (p, *state) if s is not None]
-    if len(p.shape) != 1 or any(shape != p.shape for shape in shapes):
-        raise ValueError(f"{op}: flat buffers of one length are needed, not {shapes}")
-    if any(s.shape != (1,) for s in scalars):
-        raise ValueError(f"{op}: lr, step and halt are buffers of one element")
-
-
-def grain(p, *others, **attrs):
-    """2 to 16 equal ranges of at least 32,768 elements: a range costs a few microseconds of calls, as much as 10,000 elements."""
-    ranges = min(max(p.size >> 15, 1), 16)
-    return -(-p.size // ranges)
+from ..spec import Op, case, integers, normal, uniform
+from .clip import CHECK_FINITE, CLIP_BY_NORM, CLIP_BY_VALUE, SUM_OF_SQUARES  # noqa: F401
+from .shared import (
+    CNN,
+    CUT,
+    HALTED,
+    LARGE,
+    LENGTHS,
+    PREFER,
+    RUNNING,
+    TOLERANCE,
+    check_buffers,
+    damaged,
+    grain,
+)
 
 
 def penalised(p, g, lr, weight_decay, l1, decoupled):
@@ -71,7 +64,10 @@ def momentum_reference(
     p, g, m, lr, step, halt,
     *, momentum, dampening=0.0, nesterov=False, weight_decay=0.0, l1=0.0, decoupled=False,
 ):  # fmt: skip
-    """m ← μ·m + (1 - dampening)·g, in the first step m ← g; p ← p - lr·m, or lr·(g + μ·m) (Nesterov)."""
+    """m ← μ·m + (1 - dampening)·g, in the first step m ← g; p ← p - lr·m.
+
+    Nesterov: p ← p - lr·(g + μ·m).
+    """
     if halt[0] == 0:
         rate = float(lr[0])
         g = penalised(p, g, rate, weight_decay, l1, decoupled)
@@ -84,7 +80,8 @@ def momentum_reference(
 
 def infer_rmsprop(
     p, g, v, m, avg, lr, halt,
-    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0, l1=0.0, decoupled=False,
+    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False,
+    weight_decay=0.0, l1=0.0, decoupled=False,
 ):  # fmt: skip
     check_buffers("rmsprop_step", p, g, v, m, avg, scalars=(lr, halt))
     if (m is None) != (momentum == 0) or (avg is None) == centered:
@@ -94,9 +91,13 @@ def infer_rmsprop(
 
 def rmsprop(
     p, g, v, m, avg, lr, halt,
-    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0, l1=0.0, decoupled=False,
+    *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False,
+    weight_decay=0.0, l1=0.0, decoupled=False,
 ):  # fmt: skip
-    """v ← α·v + (1-α)·g²; d = g / (√v + ε), centred √(v - avg²); p ← p - lr·d, or m ← μ·m + d and p ← p - lr·m."""
+    """v ← α·v + (1-α)·g²; d = g / (√v + ε), centred √(v - avg²); p ← p - lr·d (Hinton 2012).
+
+    With momentum: m ← μ·m + d; p ← p - lr·m. Centred: avg ← α·avg + (1-α)·g (Graves 2013).
+    """
     if halt[0] == 0:
         rate = float(lr[0])
         g = penalised(p, g, rate, weight_decay, l1, decoupled)
@@ -124,7 +125,7 @@ def adam(
     p, g, m, v, lr, step, halt,
     *, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, l1=0.0, decoupled=False,
 ):  # fmt: skip
-    """Kingma & Ba 2015, algorithm 1; decoupled: AdamW. step[0] is t, which corrects the bias of m and v towards zero."""
+    """Kingma & Ba 2015, algorithm 1; decoupled: AdamW. step[0] is t, which corrects the bias."""
     if halt[0] == 0:
         rate, t = float(lr[0]), float(step[0])
         g = penalised(p, g, rate, weight_decay, l1, decoupled)
@@ -134,61 +135,15 @@ def adam(
         p -= rate / (1 - beta1**t) * m / root
 
 
-# --- clipping -------------------------------------------------------------------------------------
-
-
-def infer_sum_of_squares(g):
-    return {"out": Spec((1,), np.dtype(np.float64))}
-
-
-def sum_of_squares(g):
-    """Σ gᵢ² in float64; its root is the norm."""
-    return np.sum(np.square(g, dtype=np.float64)).reshape(1)
-
-
-def infer_check_finite(x, halt):
-    return {}
-
-
-def check_finite(x, halt):
-    """Sets halt[0] to 1 if an element of x is NaN or infinite; never clears it."""
-    if not np.isfinite(x).all():
-        halt[0] = 1
-
-
-def infer_clip_by_norm(g, sum_of_squares, halt, *, max_norm):
-    check_buffers("clip_by_norm", g, scalars=(sum_of_squares, halt))
-    return {}
-
-
-def clip_by_norm(g, sum_of_squares, halt, *, max_norm):
-    """g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)), as torch.nn.utils.clip_grad_norm_."""
-    if halt[0] == 0:
-        g *= float(np.minimum(max_norm / (np.sqrt(sum_of_squares[0]) + 1e-6), 1.0))
-
-
-def infer_clip_by_value(g, *, limit):
-    check_buffers("clip_by_value", g, scalars=())
-    return {}
-
-
-def clip_by_value(g, *, limit):
-    """g ← g held within ±limit; a NaN stays."""
-    np.clip(g, -limit, limit, out=g)
-
-
 # --- cases ----------------------------------------------------------------------------------------
 
-LENGTHS = (1, 2, 7, 64, 131, 4099, 0)
+RATE = uniform(0.001, 0.1, 1, dtype=np.float64)
 PENALTIES = [
     {"weight_decay": 0.1, "l1": 0.01, "decoupled": False},
     {"weight_decay": 0.1, "l1": 0.01, "decoupled": True},
     {"weight_decay": 0.1},
     {"l1": 0.05},
 ]
-CNN, LARGE = 93_322, 25_000_000  # the parameters of the `cnn` model; well past every cache
-RATE = uniform(0.001, 0.1, 1, dtype=np.float64)
-RUNNING, HALTED = zeros(1, dtype=np.int32), integers(1, 3, 1, dtype=np.int32)
 
 
 def number(t):
@@ -196,15 +151,8 @@ def number(t):
     return integers(t, t + 1, 1, dtype=np.float64)
 
 
-def damaged(rng, dtype):
-    """A gradient with NaN and infinity in it."""
-    g = rng.standard_normal(37).astype(dtype)
-    g[[0, 5, 36]] = np.nan, np.inf, -np.inf
-    return {"g": g}
-
-
 def step_cases(operands, settings):
-    """Every length; every setting with every penalty; a halted step with a damaged gradient; a damaged one that is not halted."""
+    """Every length; every setting with every penalty; damaged gradients, halted and not."""
     cases = [case(**operands(n), **settings[0]) for n in LENGTHS]
     cases += [case(**operands(29, **s), **s, **r) for s in settings for r in PENALTIES]
     halted = {"halt": HALTED, "decoupled": True, "weight_decay": 0.1}
@@ -286,75 +234,4 @@ ADAM = Op(
     + [case(**adam_operands(19) | {"step": number(t)}) for t in (1, 2, 100_000)],
     bench=step_bench(adam_operands, {}, {"weight_decay": 0.01, "decoupled": True}),
     **STEP,
-)
-
-SUM_OF_SQUARES = Op(
-    "sum_of_squares",
-    infer_sum_of_squares,
-    sum_of_squares,
-    cut={"g": 0},
-    partial=("out",),
-    grain=lambda g: max(1 << 16, -(-g.size // 8)),
-    tolerance=dict.fromkeys(TOLERANCE, Tol(1e-14, 0.0, why="products and sums are in float64")),
-    cases=[case(g=normal(n)) for n in LENGTHS]
-    + [case(g=normal(40, layout="strided"))]
-    + [case("large", g=uniform(1e18, 1e20, 50)), case("damaged", damaged, g=normal(37))],
-    bench=[case(g=normal(n)) for n in (CNN, LARGE)],
-    prefer=PREFER,
-)
-
-CHECK_FINITE = Op(
-    "check_finite",
-    infer_check_finite,
-    check_finite,
-    inout=("halt",),
-    tolerance=dict.fromkeys(TOLERANCE, Tol(0.0, 0.0, why="a flag is exact")),
-    cases=[case(x=normal(*s), halt=h) for s in ((1,), (5, 3), (0,), ()) for h in (RUNNING, HALTED)]
-    + [
-        case("infinite", lambda rng, dtype: {"x": np.array([1, x, 0], dtype)}, x=normal(3), halt=h)
-        for x in (np.inf, -np.inf, np.nan)
-        for h in (RUNNING, HALTED)
-    ],
-    bench=[case(x=normal(1), halt=RUNNING)],
-    prefer=PREFER,
-)
-
-CLIP_BY_NORM = Op(
-    "clip_by_norm",
-    infer_clip_by_norm,
-    clip_by_norm,
-    inout=("g",),
-    cut={"g": 0},
-    grain=grain,
-    tolerance=TOLERANCE,
-    cases=[
-        case(g=normal(n), sum_of_squares=uniform(0.1, 9.0, 1, dtype=np.float64), halt=h, max_norm=x)
-        for n in LENGTHS
-        for h in (RUNNING, HALTED)
-        for x in (0.01, 1.0, 100.0)
-    ],
-    bench=[
-        case(
-            g=normal(n),
-            sum_of_squares=uniform(4.0, 9.0, 1, dtype=np.float64),
-            halt=RUNNING,
-            max_norm=1.0,
-        )
-        for n in (CNN, LARGE)
-    ],
-    prefer=PREFER,
-)
-
-CLIP_BY_VALUE = Op(
-    "clip_by_value",
-    infer_clip_by_value,
-    clip_by_value,
-    inout=("g",),
-    cut={"g": 0},
-    grain=grain,
-    tolerance=dict.fromkeys(TOLERANCE, Tol(1e-7, 0.0, why="the limit is rounded to the precision")),
-    cases=[case(g=normal(n), limit=0.7) for n in LENGTHS]
-    + [case("damaged", damaged, g=normal(37), limit=0.7)],
-    bench=[case(g=normal(n), limit=0.5) for n in (CNN, LARGE)],
-    prefer=PREFER,
 )

@@ -1,4 +1,4 @@
-"""Pooling in loops over rows of images, innermost over channels, which are contiguous and vectorise.
+"""Maximum pooling in loops over rows of images, innermost over channels, contiguous and vectorised.
 
 Each helper works on one row of one image as a flat array, with unsigned indices: with signed ones
 Numba allows for negative indices, and LLVM then does not vectorise the loop (three times slower).
@@ -10,8 +10,6 @@ images takes 0.4 ms. Any other window makes a pass over the output's row for eac
 import numpy as np
 
 from ..cpu import kernel
-from ..reduction.cpu_numba import sum_middle
-from ..spec import Spec
 
 U = np.uint64
 NO_ARGMAX = np.empty((0, 0, 0, 0), np.uint8)  # stands for an output that is not wanted
@@ -31,13 +29,6 @@ def first_inside(offset, stride):
 def end_inside(offset, stride, extent, count):
     """One more than the greatest q < count with q · stride + offset < extent."""
     return max(0, min(count, (extent - 1 - offset) // stride + 1))
-
-
-@kernel
-def inside(q, stride, before, reach, extent):
-    """How many of a window's `reach` rows or columns lie in the image."""
-    lo = q * stride - before
-    return min(lo + reach, extent) - max(lo, 0)
 
 
 # --- maximum: one row of outputs ------------------------------------------------------------------
@@ -102,7 +93,7 @@ def unhalve_row(top, bottom, dout, argmax, count, width):
 
 @kernel
 def max_position(out, x, lo, hi, jump, start, width):
-    """Windows lo … hi-1 take their element at one position; that of window lo starts at x[start]."""
+    """Windows lo … hi-1 take their element at one position; window lo's starts at x[start]."""
     for q in range(lo, hi):
         i = q * width
         j = start + (q - lo) * jump
@@ -226,115 +217,3 @@ def maxpool2d_grad(out, dout, argmax, *, x_shape, window, stride, padding):
         max_halves_grad(out, dout, argmax)
     else:
         max_windows_grad(out, dout, argmax, window, stride, (padding[0][0], padding[1][0]))
-
-
-# --- average --------------------------------------------------------------------------------------
-
-
-@kernel
-def add_position(out, x, lo, hi, jump, start, width):
-    """Windows lo … hi-1 add their element at one position; that of window lo starts at x[start]."""
-    for q in range(lo, hi):
-        i = q * width
-        j = start + (q - lo) * jump
-        for c in range(width):
-            out[i + c] += x[j + c]
-
-
-@kernel
-def spread_position(dx, dout, factor, lo, hi, jump, start, width):
-    """The gradient of `add_position`, with a factor for each window."""
-    for q in range(lo, hi):
-        i = q * width
-        j = start + (q - lo) * jump
-        f = factor[q]
-        for c in range(width):
-            dx[j + c] += f * dout[i + c]
-
-
-@kernel
-def scale_windows(out, factor, width):
-    for q in range(U(factor.size)):
-        i = q * width
-        f = factor[q]
-        for c in range(width):
-            out[i + c] *= f
-
-
-@kernel
-def window_factors(factor, p, rows, columns, window, stride, before, include):
-    """factor[q] = 1 / the number of elements of window (p, q), those of the padding only if they count."""
-    for q in range(factor.size):
-        if include:
-            n = window[0] * window[1]
-        else:
-            n = inside(p, stride[0], before[0], window[0], rows) * inside(
-                q, stride[1], before[1], window[1], columns
-            )
-        factor[q] = 1.0 / n
-
-
-@kernel
-def average_windows(out, x, factor, window, stride, before, include):
-    images, rows, columns, width = out.shape
-    for n in range(images):
-        for p in range(rows):
-            o = out[n, p].reshape(-1)
-            o[:] = 0
-            first_row = p * stride[0] - before[0]
-            for r in range(max(0, -first_row), min(window[0], x.shape[1] - first_row)):
-                row = x[n, first_row + r].reshape(-1)
-                for s in range(window[1]):
-                    lo = first_inside(s - before[1], stride[1])
-                    hi = end_inside(s - before[1], stride[1], x.shape[2], columns)
-                    start = U((lo * stride[1] + s - before[1]) * width)
-                    add_position(o, row, U(lo), U(hi), U(stride[1] * width), start, U(width))
-            window_factors(factor, p, x.shape[1], x.shape[2], window, stride, before, include)
-            scale_windows(o, factor, U(width))
-
-
-@kernel
-def average_windows_grad(dx, dout, factor, window, stride, before, include):
-    images, rows, columns, width = dout.shape
-    for n in range(images):
-        dx[n] = 0
-        for p in range(rows):
-            d = dout[n, p].reshape(-1)
-            window_factors(factor, p, dx.shape[1], dx.shape[2], window, stride, before, include)
-            first_row = p * stride[0] - before[0]
-            for r in range(max(0, -first_row), min(window[0], dx.shape[1] - first_row)):
-                row = dx[n, first_row + r].reshape(-1)
-                for s in range(window[1]):
-                    lo = first_inside(s - before[1], stride[1])
-                    hi = end_inside(s - before[1], stride[1], dx.shape[2], columns)
-                    start = U((lo * stride[1] + s - before[1]) * width)
-                    jump = U(stride[1] * width)
-                    spread_position(row, d, factor, U(lo), U(hi), jump, start, U(width))
-
-
-def avgpool2d(out, x, *, window, stride, padding, count_include_pad, scratch):
-    before = (padding[0][0], padding[1][0])
-    average_windows(out, x, scratch, window, stride, before, count_include_pad)
-
-
-def avgpool2d_grad(out, dout, *, x_shape, window, stride, padding, count_include_pad, scratch):
-    before = (padding[0][0], padding[1][0])
-    average_windows_grad(out, dout, scratch, window, stride, before, count_include_pad)
-
-
-def global_avgpool(out, x, *, scratch):
-    n, h, w, c = x.shape
-    group = scratch[0].view(x.dtype)[:c]
-    sum_middle(out, x.reshape(n, h * w, c), group, scratch[1], 1.0 / (h * w) if h * w else np.nan)
-
-
-def workspace(op, first, *others, **attrs):
-    """A factor per window of a row for averages; two lines of sums for the global average."""
-    if op == "avgpool2d":
-        columns = first.shape[2] + sum(attrs["padding"][1]) - attrs["window"][1]
-        return first.like(columns // attrs["stride"][1] + 1)
-    if op == "avgpool2d_grad":
-        return first.like(first.shape[2])
-    if op == "global_avgpool":
-        return Spec((2, first.shape[3]), np.dtype(np.float64))
-    return None

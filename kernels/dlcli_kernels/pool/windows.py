@@ -1,13 +1,53 @@
-"""The geometry of pooling windows, and NumPy views of all windows' elements at one position: what the references are made of."""
+"""The geometry of pooling windows: sizes, what is refused, and NumPy views of one element of every
+window, of which the references are made. Also what the ops' contracts share: geometries to verify,
+the models' shapes, a tolerance.
+"""
 
 import numpy as np
+
+from ..spec import Tol
+
+ALL_CUT = {"x": 0, "dout": 0, "argmax": 0, "out": 0}
+FEW_TERMS = {
+    "float32": Tol(2e-6, 1e-6, why="a sum of at most a window's elements, some tens"),
+    "float64": Tol(1e-14, 1e-15, why="the same in double precision"),
+}
+NONE = ((0, 0), (0, 0))
+
+# height, width, window, stride, padding
+GEOMETRIES = [
+    (6, 8, (2, 2), (2, 2), NONE),
+    (7, 5, (2, 2), (2, 2), NONE),
+    (1, 1, (1, 1), (1, 1), NONE),
+    (7, 11, (3, 3), (2, 2), ((1, 1), (1, 1))),
+    (9, 7, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    (5, 6, (2, 3), (1, 2), ((0, 1), (2, 1))),
+    (8, 7, (2, 2), (3, 3), NONE),
+    (6, 6, (2, 2), (2, 2), ((1, 1), (0, 1))),
+    (17, 16, (16, 16), (1, 1), NONE),
+    (4, 3, (4, 3), (4, 3), NONE),
+]
+MODELS = [(128, 26, 26, 32), (128, 11, 11, 64)]
+
+
+def attributes(window, stride, padding, **more):
+    return {"window": window, "stride": stride, "padding": padding, **more}
+
+
+def check_backward(name, operand, x_shape, window, stride, padding):
+    """x_shape without N, after a check that `operand` has the shape that pooling x gives."""
+    _, h, w, c = x_shape
+    p, q = output_size(h, w, window, stride, padding)
+    if operand.shape[1:] != (p, q, c):
+        raise ValueError(f"{name}: pooling {x_shape} gives (N, {p}, {q}, {c}): {operand.shape}")
+    return h, w, c
 
 
 def output_size(h, w, window, stride, padding):
     """(P, Q): floor((extent + padding − window) / stride) + 1 in each direction.
 
-    ValueError if an image is empty or smaller than the window, a window or a stride is not positive, or
-    the padding is negative or as large as the window (there would be windows of padding alone).
+    ValueError if an image is empty or smaller than the window, a window or stride is not positive,
+    or the padding is negative or as large as the window (windows of padding alone).
     """
     if min(*window, *stride) < 1:
         raise ValueError(f"window {window} and stride {stride} must be positive")
@@ -38,7 +78,10 @@ def unpad(x, padding):
 
 
 def positions(p, q, window, stride):
-    """(k, index) for each position k = r·S + s in the window: padded[index] is (N, P, Q, C), that element of every window."""
+    """(k, index) for each position k = r·S + s in the window.
+
+    padded[index] is (N, P, Q, C): that element of every window.
+    """
     for r in range(window[0]):
         for s in range(window[1]):
             rows = slice(r, r + (p - 1) * stride[0] + 1, stride[0])

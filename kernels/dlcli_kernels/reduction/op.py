@@ -225,7 +225,7 @@ MAX = Op(
     max_gradient,
     cut=cut_kept_rows,
     tolerance=EXACT,
-    cases=reduction_cases() + [case(x=normal(0, 4), axes=(1,), keepdims=False)],
+    cases=[*reduction_cases(), case(x=normal(0, 4), axes=(1,), keepdims=False)],
     bench=[case("global max-pool", x=normal(128, 8, 8, 64), axes=(1, 2), keepdims=False)],
 )
 

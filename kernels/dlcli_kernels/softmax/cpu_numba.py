@@ -1,8 +1,8 @@
 """A row at a time while it is in the L1 cache, with an exponential that vectorises.
 
-Numba calls the C library for exp, one element at a time; NumPy's is vectorised but makes a pass over
-memory for each step. `exponential` is plain arithmetic, right to a bit or two of its own type, which
-LLVM turns into vectors. Sums are in double precision.
+Numba calls the C library for exp, one element at a time; NumPy's is vectorised but makes a pass
+over memory for each step. `exponential` is plain arithmetic, right to a bit or two of its own type,
+which LLVM turns into vectors. Sums are in double precision.
 """
 
 import math
@@ -69,9 +69,10 @@ def _exponential_of_type(x):
 
 @kernel
 def row_max(x, scratch):
-    """The largest element of a row of at least one, by halves, which vectorises; `scratch` is as long.
+    """The largest element of a row of at least one, by halves, which vectorises.
 
-    A NaN may be passed over: whatever is computed from the row is NaN all the same.
+    `scratch` is as long as the row. A NaN may be passed over: whatever is computed from the row is
+    NaN all the same.
     """
     half = (x.size + 1) // 2
     for i in range(half):

@@ -104,7 +104,9 @@ def infer_grad(y, dout):
 
 
 def softmax_grad_reference(y, dout):
-    return y * (dout - np.sum(y * dout, axis=-1, keepdims=True))
+    """The dot product in float64: where y is near 1, d − ⟨y, d⟩ is what rounding leaves of it."""
+    dot = np.sum(np.multiply(y, dout, dtype=np.float64), axis=-1, keepdims=True)
+    return (y * (dout - dot)).astype(y.dtype)
 
 
 def log_softmax_grad_reference(y, dout):
@@ -122,7 +124,7 @@ def minus(call, x, y):
 
 
 def softmax_grad_gradient(call, ins, outs, douts, needed):
-    """With out = y (d − ⟨y, d⟩): the Jacobian by d is softmax's own; by y, g (d − ⟨y, d⟩) − d ⟨y, g⟩."""
+    """With out = y (d − ⟨y, d⟩): by d, softmax's own; by y, g (d − ⟨y, d⟩) − d ⟨y, g⟩."""
     y, d, g = ins.y, ins.dout, douts.out
     grads = {}
     if "dout" in needed:
@@ -134,7 +136,7 @@ def softmax_grad_gradient(call, ins, outs, douts, needed):
 
 
 def log_softmax_grad_gradient(call, ins, outs, douts, needed):
-    """With out = d − eʸ Σd: by d, g − Σ g eʸ; by y, −g eʸ Σd. eʸ is softmax(y), for y is normalised."""
+    """With out = d − eʸ Σd: by d, g − Σ g eʸ; by y, −g eʸ Σd. eʸ = softmax(y): y is normalised."""
     weighted = call("mul", douts.out, call("softmax", ins.y))
     grads = {}
     if "dout" in needed:

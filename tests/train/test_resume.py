@@ -1,0 +1,359 @@
+"""A run that is stopped anywhere and resumed is, bit for bit, one that never stopped."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dlcli.engine.tape import apply
+from dlcli.errors import CheckpointError, NonFiniteError, OutputError, UsageError
+from dlcli.train import checkpoint, protocol
+from dlcli.train.loop import Interrupted
+from dlcli.train.run import RunDir
+from tests.train import small
+
+ROOT = Path(__file__).parents[2]
+
+
+def timeless(value):
+    """`value` without what differs between two runs of one recipe."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k != "timing"}
+    return value
+
+
+def outcome(path):
+    """All that two runs must have in common, byte for byte."""
+    found = {"metrics": [timeless(record) for record in RunDir.open(path).metrics()]}
+    for which in ("best", "last"):
+        folder = path / "checkpoints" / which
+        for name in ("model.safetensors", "optimizer.safetensors", "model.json"):
+            found[f"{which}/{name}"] = (folder / name).read_bytes()
+        found[f"{which}/state.json"] = timeless(json.loads((folder / "state.json").read_bytes()))
+    assert all(p.name in ("best", "last") for p in (path / "checkpoints").iterdir())
+    return found
+
+
+class StopAt(protocol.Quiet):
+    """Sends this process a signal after a number of steps."""
+
+    def __init__(self, step, signum=signal.SIGTERM):
+        self.step, self.signum = step, signum
+
+    def on_step(self, step, loss, lr, images):
+        if step == self.step:
+            os.kill(os.getpid(), self.signum)
+
+
+def resumed(path, **changes):
+    run = RunDir.open(path)
+    return small.trainer(path, resume=run.load("last", fallback=True), **changes)
+
+
+SETTINGS = [
+    {},
+    {"schedule": "plateau", "optimizer": "momentum", "lr": 0.1},
+    {"accumulate": 4, "optimizer": "adamw", "weight_decay": 0.01, "clip_norm": 1.0},
+]
+
+
+@pytest.mark.parametrize("changes", SETTINGS, ids=lambda c: c.get("schedule", str(len(c))))
+def test_stopping_after_any_step_and_resuming_changes_no_bit(tmp_path, changes):
+    whole = small.trainer(tmp_path / "whole", **changes)
+    total = whole.fit().steps
+    want = outcome(tmp_path / "whole")
+    for step in range(1, total + 1):
+        path = tmp_path / f"{step}"
+        with pytest.raises(Interrupted) as caught:
+            small.trainer(path, observer=StopAt(step), **changes).fit()
+        assert caught.value.exit_code == 143
+        assert RunDir.open(path).status()["state"] == "interrupted"
+        assert RunDir.open(path).load("last").state["step"] == step
+        again = resumed(path, **changes)
+        again.fit()
+        assert again.run.status()["state"] == "finished"
+        assert "error" not in again.run.status()
+        assert outcome(path) == want, f"stopped after step {step}"
+
+
+def test_two_phases_resume_bit_for_bit(tmp_path):
+    settings = {"monitor": "val_loss", "epochs": 2}
+    small.trainer(tmp_path / "whole", model=small.Pair(), **settings).fit()
+    with pytest.raises(Interrupted):
+        small.trainer(tmp_path / "cut", model=small.Pair(), observer=StopAt(9), **settings).fit()
+    resumed(tmp_path / "cut", model=small.Pair(seed=5), **settings).fit()
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def test_dying_at_any_call_that_touches_the_disk_and_resuming_changes_no_bit(
+    tmp_path, faults, killed
+):
+    settings = {"epochs": 2, "checkpoint_every": 2}
+    small.trainer(tmp_path / "whole", **settings).fit()
+    want = outcome(tmp_path / "whole")
+    trainer = small.trainer(tmp_path / "count", **settings)
+    with faults() as found:
+        trainer.fit()
+    assert found.count > 100
+    early = 0
+    for at in range(0, found.count, 7):
+        path = tmp_path / f"{at}"
+        trainer = small.trainer(path, **settings)
+        with faults(at, "kill"), pytest.raises(killed):
+            trainer.fit()
+        trainer.run._lock.release(force=True)  # as the system does for a dead process
+        if not (path / "checkpoints/last").exists() and at < 40:
+            with pytest.raises(CheckpointError) as caught:
+                resumed(path, **settings)
+            assert caught.value.why == "nothing has been saved yet"
+            early += 1
+            continue
+        resumed(path, **settings).fit()
+        assert outcome(path) == want, f"died at call {at}"
+    assert 0 < early < 6
+
+
+def test_a_full_disk_ends_the_run_with_a_checkpoint_that_resumes(tmp_path, faults):
+    settings = {"epochs": 2, "checkpoint_every": 2}
+    small.trainer(tmp_path / "whole", **settings).fit()
+    want, finished = outcome(tmp_path / "whole"), 0
+    for at in range(66, 230, 13):
+        path = tmp_path / f"{at}"
+        trainer = small.trainer(path, **settings)
+        with faults(at, "fail"), suppress(OutputError):  # tidying up may fail without harm
+            trainer.fit()
+            finished += 1
+        failed = trainer.run.status()["state"] == "failed"
+        assert failed == ("error" in trainer.run.status())
+        left = {p.name for p in (path / "checkpoints").iterdir()}
+        assert left <= {"best", "last", "last.old", "best.old"}
+        resumed(path, **settings).fit()
+        assert outcome(path) == want
+    assert finished < 6
+
+
+def test_validation_that_a_signal_cuts_short_is_done_again(tmp_path):
+    settings = {"epochs": 2}
+    small.trainer(tmp_path / "whole", **settings).fit()
+
+    class Cut(small.Classifier):
+        def loss(self, batch):
+            if not self.training:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().loss(batch)
+
+    with pytest.raises(Interrupted) as caught:
+        small.trainer(tmp_path / "cut", model=Cut(), **settings).fit()
+    assert caught.value.exit_code == 130
+    assert RunDir.open(tmp_path / "cut").metrics() == []
+    resumed(tmp_path / "cut", **settings).fit()
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def test_a_second_sigint_stops_at_once_and_the_old_checkpoint_is_intact(tmp_path, monkeypatch):
+    trainer = small.trainer(tmp_path / "run", observer=StopAt(9, signal.SIGINT))
+    saved, pack = [], checkpoint.tensors.pack
+
+    def impatient(tensors):
+        saved.append(trainer.progress.step)
+        if trainer.progress.step == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+        return pack(tensors)
+
+    monkeypatch.setattr(checkpoint.tensors, "pack", impatient)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
+        trainer.fit()
+    assert caught.value.exit_code == 130
+    assert "twice" in caught.value.why
+    assert saved[-1] == 9
+    assert trainer.run.load("last").state["step"] == 6
+    assert trainer.run.status()["state"] == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_resuming_a_finished_run_says_so_and_changes_nothing(tmp_path):
+    small.trainer(tmp_path / "run").fit()
+    files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.suffix in (".json", ".jsonl")}
+    for _ in range(2):
+        summary = resumed(tmp_path / "run").fit()
+        assert summary.already_finished
+        assert (summary.stop, summary.steps, summary.epochs) == ("epochs", 18, 3)
+    assert {p: p.read_bytes() for p in files} == files
+
+
+def test_resuming_with_more_epochs_goes_on(tmp_path):
+    small.trainer(tmp_path / "run", epochs=1).fit()
+    summary = resumed(tmp_path / "run", epochs=3).fit()
+    assert not summary.already_finished
+    assert (summary.steps, summary.epochs) == (18, 3)
+    assert [r["epoch"] for r in RunDir.open(tmp_path / "run").metrics()] == [1, 2, 3]
+
+
+def test_a_training_cut_by_max_steps_goes_on_within_the_epoch(tmp_path):
+    small.trainer(tmp_path / "run", max_steps=8, epochs=9).fit()
+    summary = resumed(tmp_path / "run", max_steps=14, epochs=9).fit()
+    assert (summary.steps, summary.epochs) == (14, 2)
+    records = RunDir.open(tmp_path / "run").metrics()
+    assert [(r["epoch"], r["step"], r.get("partial")) for r in records] == [
+        (1, 6, None),
+        (2, 8, True),
+        (2, 12, None),
+        (3, 14, True),
+    ]
+
+
+def test_time_spent_survives_a_resume(tmp_path):
+    small.trainer(tmp_path / "run", max_time=1e-6).fit()
+    assert resumed(tmp_path / "run", max_time=1e-6).fit().already_finished
+    summary = resumed(tmp_path / "run", max_time=60.0, max_steps=3).fit()
+    assert summary.stop == "max_steps"
+    assert summary.seconds > RunDir.open(tmp_path / "run").metrics()[0]["timing"]["elapsed"] > 0
+
+
+def test_a_resume_with_other_data_or_settings_is_refused(tmp_path):
+    small.trainer(tmp_path / "run", epochs=1).fit()
+    with pytest.raises(UsageError, match="not the data"):
+        resumed(tmp_path / "run", epochs=2, data=small.dataset(seed=1))
+    with pytest.raises(UsageError, match="batch_size"):
+        resumed(tmp_path / "run", epochs=2, batch_size=4)
+    with pytest.raises(UsageError, match="seed"):
+        resumed(tmp_path / "run", epochs=2, seed=4)
+
+
+def test_a_checkpoint_of_another_model_or_optimiser_is_refused(tmp_path):
+    small.trainer(tmp_path / "run", epochs=1).fit()
+    other = small.Classifier()
+    other.out = small.Linear(8, 4)
+    with pytest.raises(CheckpointError) as caught:
+        resumed(tmp_path / "run", epochs=2, model=other)
+    assert "out.weight is float32[3, 8], not float32[4, 8]" in caught.value.why
+    with pytest.raises(CheckpointError, match="optimiser"):
+        resumed(tmp_path / "run", epochs=2, model=small.Pair())
+
+
+def test_a_damaged_last_checkpoint_is_replaced_by_the_best_with_a_warning(tmp_path):
+    seen = []
+
+    class Listener(protocol.Quiet):
+        def on_start(self, info):
+            seen.extend(info["warnings"])
+
+    settings = {"epochs": 4, "monitor": "val_loss", "lr": 0.05}
+    small.trainer(tmp_path / "run", **settings).fit()
+    want = outcome(tmp_path / "run")
+    (tmp_path / "run/checkpoints/last/model.safetensors").write_bytes(b"")
+    best = RunDir.open(tmp_path / "run").load("best").state["step"]
+    trainer = resumed(tmp_path / "run", observer=Listener(), **settings)
+    assert trainer.progress.step == best
+    if not trainer.fit().already_finished:
+        assert seen == trainer.warnings
+        assert outcome(tmp_path / "run") == want
+    assert "model.safetensors" in trainer.warnings[0]
+
+
+@pytest.mark.parametrize("spoilt", [1, 9])
+def test_a_nan_stops_before_any_update_and_names_the_samples(tmp_path, spoilt):
+    model, data = small.Classifier(), small.dataset()
+    model.spoil_at = spoilt
+    with pytest.raises(NonFiniteError) as caught:
+        small.trainer(tmp_path / "run", model=model, data=data).fit()
+    assert caught.value.exit_code == 7
+    assert f"step {spoilt}," in caught.value.what
+
+    clean = small.Classifier()
+    if spoilt > 1:
+        small.trainer(tmp_path / "clean", model=clean, max_steps=spoilt - 1, epochs=3)
+        with pytest.raises(Interrupted):
+            small.trainer(tmp_path / "x", model=clean, observer=StopAt(spoilt - 1)).fit()
+    for name, array in clean.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[name], array)
+
+    run = RunDir.open(tmp_path / "run")
+    assert run.status()["state"] == "failed"
+    assert run.status()["error"] == caught.value.what
+    dump = json.loads((run.path / "nan.json").read_bytes(), parse_constant=pytest.fail)
+    assert (dump["step"], dump["phase"], dump["loss"]) == (spoilt - 1, "main", "nan")
+    assert len(dump["batches"]) == min(spoilt, 3)
+    last = dump["batches"][-1]
+    assert last["ids"] == [data.splits["train"].id(i) for i in last["indices"]]
+    assert len(last["ids"]) == 8
+
+    model.spoil_at = -1  # what is saved is the state from before: it goes on as if nothing was
+    resumed(tmp_path / "run").fit()
+    small.trainer(tmp_path / "whole").fit()
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_a_gradient_that_overflows_stops_before_the_update(tmp_path):
+    class Overflow(small.Classifier):
+        """Logits 0 from weights 0, and so a finite loss; the weights' gradient is above 1e43."""
+
+        def __init__(self):
+            super().__init__()
+            self.out = small.Linear(16, 3)
+
+        def forward(self, x):
+            return apply("scale", self.out(self.flatten(x)), by=1e6)
+
+        def loss(self, batch):
+            x = np.full_like(batch.x, 1e38)
+            return super().loss(SimpleNamespace(x=x, y=batch.y))
+
+    model = Overflow()
+    before = model.state_dict()
+    with pytest.raises(NonFiniteError, match="gradient"):
+        small.trainer(tmp_path / "run", model=model, warmup=0).fit()
+    for name in model.named_parameters():
+        np.testing.assert_array_equal(model.state_dict()[name], before[name])
+    assert RunDir.open(tmp_path / "run").load("last").state["step"] == 0
+
+
+def start(path, epochs, seconds):
+    command = [sys.executable, "-m", "tests.train.small", str(path), str(epochs), str(seconds)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_process_that_gets_a_signal_saves_and_exits_with_its_code(tmp_path, signum, code):
+    with start(tmp_path / "run", 3, 0.2) as process:
+        while process.stdout.readline() != "step 2\n":
+            assert process.poll() is None
+        process.send_signal(signum)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    run = RunDir.open(tmp_path / "run")
+    saved = run.load("last").state["step"]
+    assert 2 <= saved <= 4
+    assert re.search(rf"step {saved} is saved", errors)
+    assert run.status()["state"] == "interrupted"
+
+
+def test_a_process_killed_at_random_moments_ends_with_the_same_weights(tmp_path):
+    rng = np.random.default_rng(0)
+    small.trainer(tmp_path / "whole", epochs=6).fit()
+    path, kills = tmp_path / "run", 0
+    for _ in range(3):
+        with start(path, 6, 0.02) as process:
+            if process.stdout.readline():
+                time.sleep(rng.uniform(0.1, 0.4))
+            process.kill()
+            process.communicate()
+            kills += process.returncode == -signal.SIGKILL
+    with start(path, 6, 0) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert kills >= 1
+    assert outcome(path) == outcome(tmp_path / "whole")
