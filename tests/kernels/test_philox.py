@@ -1,4 +1,4 @@
-"""The counter-based generator: published vectors, uniformity, moments, independence, permutations."""
+"""The counter-based generator: published vectors, uniformity, moments, independence, permutation."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,7 @@ def check_buffers(op, p, *state, scalars):
 
 
 def grain(p, *others, **attrs):
-    """At most 16 equal ranges of 32,768 elements or more: a range's calls cost as much as 10,000."""
+    """At most 16 equal ranges of at least 32,768: calls of a range cost as much as 10,000."""
     ranges = min(max(p.size >> 15, 1), 16)
     return -(-p.size // ranges)
 
