@@ -2,8 +2,9 @@
 
     python bench/models.py [--model cnn] [--batch 128] [--threads 2] [-o results/models.json]
 
-PyTorch runs in both memory formats with plain and fused Adam, as a user would write the step; the fastest of the four counts. Every row says
-what was measured on the spot; nothing is carried over from another run. A ratio above 1 means that ours is faster.
+PyTorch runs in both memory formats with plain and fused Adam, as a user would write the step; the
+fastest of the four counts. Every row says what was measured on the spot; nothing is carried over
+from another run. A ratio above 1 means that ours is faster.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "kernels")]
 
-from dlcli_kernels.timing import measure, ratio
+from dlcli_kernels.timing import measure, ratio  # noqa: E402
 
 SHAPE, CLASSES = (28, 28, 1), 10
 STEPS = 5  # steps per sample: one library's threads come to rest within the first of them
@@ -79,7 +80,9 @@ def torch_net(model: str):
     return nets[model]()
 
 
-def theirs(model: str, batch: int, threads: int, channels_last: bool, fused: bool) -> Callable[[], None]:
+def theirs(
+    model: str, batch: int, threads: int, channels_last: bool, fused: bool
+) -> Callable[[], None]:
     """The same steps in PyTorch."""
     import torch
 
@@ -101,7 +104,11 @@ def theirs(model: str, batch: int, threads: int, channels_last: bool, fused: boo
 
 
 def compare(model: str, batch: int, threads: int, repeats: int) -> dict[str, object]:
-    """One row: our median and PyTorch's four, in milliseconds per step, and the ratio to its best with a 95 % interval."""
+    """One row:
+
+    our median and PyTorch's four, in milliseconds per step, and the ratio to its best with a 95 %
+    interval.
+    """
     runs = {"dlcli": ours(model, batch, threads)}
     for layout in ("nchw", "channels_last"):
         for adam in ("adam", "fused adam"):
@@ -133,7 +140,12 @@ def machine() -> dict[str, object]:
         if line.startswith("model name"):
             name = line.split(":", 1)[1].strip()
             break
-    return {"cpu": name, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "cpu": name,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
 
 
 @click.command()

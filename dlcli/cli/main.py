@@ -32,7 +32,7 @@ Exit codes:
 
 EXAMPLES = """\
 Examples:
-  dlcli train cnn --out runs/first
+  dlcli train cnn --epochs 5 --out runs/first
   dlcli eval runs/first
   dlcli models list"""
 

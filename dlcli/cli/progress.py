@@ -85,6 +85,6 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     for key, label in (("accuracy", "accuracy"), ("val_accuracy", "val accuracy")):
         if record.get(key) is not None:
             words.append(f"{label} {record[key]:.2%}")
-    if record.get("images_per_second"):
-        words.append(f"{record['images_per_second']:,.0f} images/s")
-    return "  ".join(words)
+    if speed := record.get("timing", {}).get("images_per_second"):
+        words.append(f"{speed:,.0f} images/s")
+    return "  ".join([*words, "(cut short)"] if record.get("partial") else words)

@@ -37,7 +37,7 @@ class Conv2d(Module):
             raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
         self.kernel, self.stride, self.dilation = pair(kernel), pair(stride), pair(dilation)
         self.weight = Parameter(
-            (outputs, *self.kernel, inputs // groups), fill or init.glorot_uniform
+            (outputs, *self.kernel, inputs // groups), fill or init.fan_in_uniform
         )
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.padding, self.groups, self.act = padding, groups, act
@@ -83,7 +83,7 @@ class Conv1d(Module):
     ) -> None:
         if inputs % groups or outputs % groups:
             raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
-        self.weight = Parameter((outputs, kernel, inputs // groups), init.glorot_uniform)
+        self.weight = Parameter((outputs, kernel, inputs // groups), init.fan_in_uniform)
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.dilation, self.groups, self.act = dilation, groups, act

@@ -59,3 +59,12 @@ def he_uniform(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
 def he_normal(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
     """N(0, 2 / fan in)."""
     return rng.normal(*shape) * (2 / fans(shape)[0]) ** 0.5
+
+
+def fan_in_uniform(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """U(±1 / √fan in): PyTorch's default for dense and convolution weights, and ours.
+
+    On MNIST it reached a higher validation accuracy in five epochs than Glorot's or He's, whose
+    larger outputs (max-pooling enlarges them further) start the loss above chance.
+    """
+    return _uniform(rng, shape, fans(shape)[0] ** -0.5)

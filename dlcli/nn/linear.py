@@ -21,7 +21,7 @@ class Linear(Module):
         bias: bool = True,
         fill: init.Fill | None = None,
     ) -> None:
-        self.weight = Parameter((outputs, inputs), fill or init.glorot_uniform)
+        self.weight = Parameter((outputs, inputs), fill or init.fan_in_uniform)
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.act = act
 

@@ -27,8 +27,10 @@ FORMAT, SCHEMA = "dlcli-checkpoint", 1
 MANIFEST = "manifest.json"
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json", "model.json")
 MOST_MANIFEST = 1 << 16  # bytes
-UNSAFE = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".h5", ".hdf5", ".keras")
-UNSAFE += (".npy", ".npz", ".joblib", ".pb", ".msgpack")
+UNSAFE = frozenset(
+    {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".h5", ".hdf5", ".keras"}
+    | {".npy", ".npz", ".joblib", ".pb", ".msgpack"}
+)
 ATTEMPTS = 20  # at reading what another process replaces at the same time
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -148,11 +148,9 @@ class Trainer:
             while (stop := self.progress.why_stop(self.recipe)) is None:
                 self._epoch()
             outcome = {"state": "finished", "stop": stop}
-        except Interrupted as interruption:
-            outcome = {"state": "interrupted", "error": interruption.what}
-            raise
         except DlcliError as error:
-            outcome = {"state": "failed", "error": error.what}
+            state = "interrupted" if isinstance(error, Interrupted) else "failed"
+            outcome = {"state": state, "error": error.what}
             raise
         finally:
             if outcome["state"] != "finished":
@@ -207,7 +205,7 @@ class Trainer:
         self._busy, self._images = self._busy + seconds, self._images + images
         self._end_epoch(seconds, images)
 
-    def _step(self, group: list[Batch]) -> int:
+    def _step(self, group: Sequence[Batch]) -> int:
         """One update by each phase on a group of batches; the number of its images."""
         p = self.progress
         lr = float(self.schedule.at(p.step))
@@ -236,14 +234,11 @@ class Trainer:
             return
         whole = p.batch == len(self.loader)
         figures = {**Sums(p.sums, p.samples).means(), **val.means("val_")}
-        record = {"epoch": p.epoch + 1, "step": p.step, "lr": p.lr, **figures}
+        speed = images / seconds if seconds else 0.0
+        timing = {"seconds": seconds, "images_per_second": speed, "elapsed": self._seconds()}
+        record: dict[str, Any] = {"epoch": p.epoch + 1, "step": p.step, "lr": p.lr, **figures}
         record |= {} if whole else {"partial": True}
-        record["timing"] = {
-            "seconds": seconds,
-            "images_per_second": images / seconds if seconds else 0.0,
-            "elapsed": self._seconds(),
-        }
-        record = jsonfile.plain(record)
+        record = jsonfile.plain({**record, "timing": timing})
         best, improved = p.improves(record, monitor)
         p.best = record if best else p.best
         p.last, p.records = record, p.records + 1

@@ -97,6 +97,6 @@ class Progress:
         """The reason not to take another step, `seconds` having been spent; None to go on."""
         if recipe.max_steps is not None and self.step >= recipe.max_steps:
             return "max_steps"
-        if recipe.max_time is not None and seconds >= recipe.max_time:
-            return "max_time"
+        if recipe.max_time is not None and self.step and seconds >= recipe.max_time:
+            return "max_time"  # after one step at least, so that there is something to validate
         return None

@@ -17,9 +17,14 @@ if TYPE_CHECKING:  # whoever only reads a run loads neither
 class Batch(Protocol):
     """x: (B, ...) float32. y: (B,) int64. indices: (B,) int64, positions in the split."""
 
-    x: np.ndarray
-    y: np.ndarray
-    indices: np.ndarray
+    @property
+    def x(self) -> np.ndarray: ...
+
+    @property
+    def y(self) -> np.ndarray: ...
+
+    @property
+    def indices(self) -> np.ndarray: ...
 
 
 class Phase(Protocol):

@@ -49,7 +49,9 @@ class _Range:
     def holds(self, value: Any) -> bool:
         if value is None:
             return self.optional
-        if isinstance(value, bool) or not isinstance(value, int | self.kind):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if self.kind is int and not isinstance(value, int):
             return False
         low = value > self.low if self.open_low else value >= self.low
         high = value < self.high if self.open_high or self.high == math.inf else value <= self.high

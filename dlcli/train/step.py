@@ -8,7 +8,7 @@ images, so that the gradient is that of one large batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -44,7 +44,7 @@ class Stepper:
         self.phases = model.phases()
         self.optimizers = [make(phase) for phase in self.phases]
 
-    def step(self, group: list[Batch], lr: float) -> tuple[float, dict[str, float], int]:
+    def step(self, group: Sequence[Batch], lr: float) -> tuple[float, dict[str, float], int]:
         """Updates the model once: the mean loss, the sums of all figures, the number of images.
 
         Halted: a loss or gradient was not finite.

@@ -1,156 +1,54 @@
-"""The CPU as a device: a pool of threads, flush-to-zero, Numba's settings and cache, one-threaded BLAS.
+"""The CPU as a device: a pool of threads, scratch memory, and BLAS held to one thread.
 
-Kernels are serial functions that release the GIL; the pool runs them on ranges. Threads take ranges from one counter, so that a slow core
-takes fewer; which thread runs a range never changes a result.
+Kernels are serial functions that release the GIL; the pool runs them on ranges. Threads take
+ranges from one counter, so that a slow core takes fewer; which thread runs a range never changes a
+result. `cpu_compile.py` is how kernels are compiled, `cpu_native.py` how a thread's floating-point
+state is set and how threads wait for each other.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import itertools
+import math
 import os
 import threading
 from collections.abc import Callable
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, event, types
-from numba.extending import intrinsic
 
+from .cpu_compile import FASTMATH, cache_folder, kernel, on_compile
+from .cpu_native import (
+    await_finish,
+    await_ticket,
+    flush_to_zero,
+    pauses_per_microsecond,
+    restore,
+)
 from .spec import Spec
 
-FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # never nnan or ninf: a NaN must survive
+__all__ = [
+    "FASTMATH",
+    "Pool",
+    "available_threads",
+    "cache_folder",
+    "flush_to_zero",
+    "keep_memory",
+    "kernel",
+    "on_compile",
+    "restore",
+    "scratch",
+    "single_threaded_blas",
+]
 
+SPIN = 200.0  # µs that a thread spins before it sleeps: longer than Python takes from op to op
+HEAD_START = 4.0  # µs that the caller needs to enter its own kernel and let go of the GIL
+STAGGER = 8.0  # µs that each further worker needs the GIL for, to enter its kernel
 
-# --- Numba ------------------------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def cache_folder() -> Path | None:
-    """Where compiled kernels are kept: a folder per state of our sources, since Numba does not see edits in helpers of other files.
-
-    `$DLCLI_CACHE` or the user's cache folder; None where it cannot be written (kernels are then compiled anew in each process).
-    """
-    from platformdirs import user_cache_path
-
-    digest = hashlib.sha256(numba.__version__.encode())
-    root = resources.files("dlcli_kernels")
-    for path in sorted(Path(str(root)).rglob("*.py")):
-        digest.update(path.read_bytes())
-    base = os.environ.get("DLCLI_CACHE")
-    folder = (Path(base) if base else user_cache_path("dlcli")) / "numba" / digest.hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        return None
-    return folder
-
-
-def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """`@kernel`: Numba, serial, without the GIL, cached on disk, with fast-math that keeps NaN and infinity."""
-    if function is None:
-        return lambda f: kernel(f, **options)
-    folder = cache_folder()
-    settings: dict[str, Any] = {
-        "nogil": True,
-        "fastmath": FASTMATH,
-        "error_model": "numpy",
-        **options,
-    }
-    if folder is None:
-        return numba.njit(**settings)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)  # read once, when caching is enabled for the function
-    try:
-        return numba.njit(cache=True, **settings)(function)
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-class _OnCompile(event.Listener):
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell = tell
-
-    def on_start(self, event: Any) -> None:
-        self.tell(event.data["dispatcher"].py_func.__name__)
-
-    def on_end(self, event: Any) -> None:
-        pass
-
-
-def on_compile(tell: Callable[[str], None]) -> None:
-    """Calls `tell(name)` whenever a kernel is compiled rather than taken from the cache."""
-    event.register("numba:compile", _OnCompile(tell))
-
-
-# --- flush-to-zero ----------------------------------------------------------------------------------------------------------------------
-
-FTZ_DAZ = 0x8040  # MXCSR: flush results to zero, treat denormal operands as zero
-
-
-def _mxcsr(builder: Any, name: str, pointer: Any) -> None:
-    byte = ir.IntType(8).as_pointer()
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(ir.VoidType(), [byte]), name
-    )
-    builder.call(function, [builder.bitcast(pointer, byte)])
-
-
-@intrinsic
-def _read(typingctx: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        slot = cgutils.alloca_once(builder, ir.IntType(32))
-        _mxcsr(builder, "llvm.x86.sse.stmxcsr", slot)
-        return builder.load(slot)
-
-    return types.uint32(), codegen
-
-
-@intrinsic
-def _write(typingctx: Any, value: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        slot = cgutils.alloca_once_value(builder, args[0])
-        _mxcsr(builder, "llvm.x86.sse.ldmxcsr", slot)
-        return context.get_dummy_value()
-
-    return types.void(types.uint32), codegen
-
-
-@kernel
-def _swap(value):  # type: ignore[no-untyped-def]
-    before = _read()
-    _write(np.uint32(value))
-    return before
-
-
-HAS_MXCSR = os.uname().machine in ("x86_64", "AMD64") if hasattr(os, "uname") else True
-
-
-def flush_to_zero() -> int:
-    """Sets flush-to-zero in this thread and returns the state before, for `restore`. Does nothing where there is no MXCSR."""
-    if not HAS_MXCSR:
-        return 0
-    before = int(_swap(np.uint32(0x1F80 | FTZ_DAZ)))
-    return before
-
-
-def restore(state: int) -> None:
-    """Gives this thread back the floating-point state that `flush_to_zero` returned."""
-    if HAS_MXCSR:
-        _swap(np.uint32(state))
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 _local = threading.local()
 
@@ -166,7 +64,10 @@ def scratch(spec: Spec) -> np.ndarray:
 
 @cache
 def keep_memory() -> None:
-    """Asks the C library to keep freed memory: returning it costs a page fault per 4 KiB at the next step, up to half of a step."""
+    """Asks the C library to keep freed memory.
+
+    Returning it costs a page fault per 4 KiB at the next step, up to half of a step.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
@@ -177,91 +78,166 @@ def keep_memory() -> None:
 
 @cache
 def single_threaded_blas() -> None:
-    """Holds BLAS to one thread, for good: our own threads call it on ranges, and two pools would fight for the cores."""
+    """Holds BLAS to one thread, for good.
+
+    Our own threads call it on ranges, and two pools would fight for the cores.
+    """
     import scipy.linalg.cython_blas  # noqa: F401  (so that it is there to be limited)
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1, user_api="blas")
 
 
-# --- threads ----------------------------------------------------------------------------------------------------------------------------
+# --- threads --------------------------------------------------------------------------------------
 
 
 class _Job:
-    """Ranges being worked on: threads draw indices from one counter (atomic under the GIL)."""
+    """Ranges being worked on: threads draw indices from one counter (atomic under the GIL).
 
-    def __init__(self, task: Callable[[int], None], count: int, helpers: int) -> None:
+    It is closed when the caller finds no range left. A worker that comes later has nothing to do,
+    and nobody waits for it: a small job never costs more than running it alone.
+    """
+
+    def __init__(self, task: Callable[[int], None], count: int) -> None:
         self.task, self.count, self.indices = task, count, itertools.count()
-        self.left, self.error = helpers, None  # type: int, BaseException | None
-        self.done = threading.Lock()
-        self.done.acquire()
-        self.lock = threading.Lock()
+        self.error: BaseException | None = None
+        self.lock, self.idle = threading.Lock(), threading.Lock()
+        self.idle.acquire()  # released by the last of the workers that came before the end
+        self.working: list[tuple[int, int]] = []  # (worker, its ticket)
+        self.finished, self.closed = 0, False
 
     def work(self) -> None:
+        """Runs ranges until none is left."""
         try:
             while (i := next(self.indices)) < self.count and self.error is None:
                 self.task(i)
         except BaseException as error:  # carried to the caller, which raises it
             self.error = error
 
-    def help(self) -> None:
+    def help(self, worker: int, ticket: int) -> None:
+        """A worker's part."""
+        with self.lock:
+            if self.closed:
+                return
+            self.working.append((worker, ticket))
         self.work()
         with self.lock:
-            self.left -= 1
-            last = self.left == 0
-        if last:
-            self.done.release()
+            self.finished += 1
+            if self.closed and self.finished == len(self.working):
+                self.idle.release()
+
+    def close(self) -> list[tuple[int, int]]:
+        """Lets no further worker begin; those that are still at it."""
+        with self.lock:
+            self.closed = True
+            return self.working if self.finished < len(self.working) else []
 
 
 class Pool:
-    """`threads` workers, the caller being one of them. `run` returns when every range is done, and raises what a range raised."""
+    """`threads` workers, the caller being one of them.
+
+    `run` returns when every range is done, and raises what a range raised. Several threads may
+    call it at once; called from inside a range, it runs serially.
+    """
 
     def __init__(self, threads: int) -> None:
         single_threaded_blas()
         keep_memory()
-        self.threads = max(1, threads)
-        self.queues: list[SimpleQueue[_Job | None]] = [
-            SimpleQueue() for _ in range(self.threads - 1)
+        self.threads, self.closed = max(1, threads), False
+        helpers = self.threads - 1
+        # Spinning needs a core for each thread: without one it would keep the others from theirs.
+        spin = SPIN if self.threads <= available_threads() else 0.0
+        self.pauses = int(spin * pauses_per_microsecond()) if helpers else 0
+        self.words = np.zeros((helpers, 2, 8), np.int64)  # posted, finished: a cache line each
+        self.addresses = [
+            (self.words[w, 0].ctypes.data, self.words[w, 1].ctypes.data) for w in range(helpers)
         ]
-        for queue in self.queues:
-            threading.Thread(
-                target=self._loop, args=(queue,), name="dlcli-kernel", daemon=True
-            ).start()
+        self.tickets = [0] * helpers
+        self.posting = threading.Lock()
+        self.queues: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(helpers)]
+        for w in range(helpers):
+            threading.Thread(target=self._loop, args=(w,), name="dlcli-kernel", daemon=True).start()
 
-    @staticmethod
-    def _loop(queue: SimpleQueue[_Job | None]) -> None:
+    def _loop(self, w: int) -> None:
         flush_to_zero()
-        while (job := queue.get()) is not None:
-            job.help()
-            del job
+        np.seterr(all="ignore")  # a thread's own; the flag of the training step finds a NaN
+        _local.in_range = True
+        queue, (posted, finished), ticket = self.queues[w], self.addresses[w], 0
+        delay = int((HEAD_START + STAGGER * w) * pauses_per_microsecond())
+        while True:
+            await_ticket(posted, finished, ticket, self.pauses, delay)
+            job = queue.get()
+            if job is None:
+                return
+            ticket += 1
+            job.help(w, ticket)
+            del job  # and with it the arrays of its ranges
 
     def run(self, task: Callable[[int], None], count: int) -> None:
-        """task(0) … task(count-1), in any order, on all threads, with flush-to-zero set."""
+        """task(0) … task(count-1), in any order, on all threads, with flush-to-zero set.
+
+        RuntimeError if the pool is closed.
+        """
+        if self.closed:
+            raise RuntimeError("the pool of threads is closed")
         helpers = min(self.threads, count) - 1
+        nested = getattr(_local, "in_range", False)
         state = flush_to_zero()
+        _local.in_range = True
         try:
-            if helpers < 1:
+            if helpers < 1 or nested:
                 for i in range(count):
                     task(i)
-                return
-            job = _Job(task, count, helpers)
-            for queue in self.queues[:helpers]:
-                queue.put(job)
-            job.work()
-            job.done.acquire()
-            if job.error is not None:
-                raise job.error
+            else:
+                self._share(task, count, helpers)
         finally:
+            _local.in_range = nested
             restore(state)
+
+    def _share(self, task: Callable[[int], None], count: int, helpers: int) -> None:
+        job = _Job(task, count)
+        with self.posting:  # a worker's tickets are numbered as its jobs are queued
+            for w in range(helpers):
+                self.tickets[w] += 1
+                self.queues[w].put(job)
+                self.words[w, 0, 0] = self.tickets[w]
+        job.work()
+        working = job.close()
+        if not all(await_finish(self.addresses[w][1], t, self.pauses) for w, t in working):
+            _acquire(job)
+        if job.error is not None:
+            raise job.error
 
     def close(self) -> None:
         """Ends the workers."""
+        self.closed = True
         for queue in self.queues:
             queue.put(None)
 
 
+def _acquire(job: _Job) -> None:
+    """Waits for the workers; an interrupt is raised after them, since they write to the arrays."""
+    while True:
+        try:
+            job.idle.acquire()
+            return
+        except KeyboardInterrupt as interrupt:
+            job.error = interrupt
+
+
+def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:
+    """How many cores' worth of time a Linux control group grants, e.g. in a container."""
+    try:
+        quota, period = Path(path).read_text().split()
+    except (OSError, ValueError):
+        return math.inf
+    return math.inf if quota == "max" else int(quota) / int(period)
+
+
 def available_threads() -> int:
-    """The cores that this process may use."""
+    """The cores that this process may use: its affinity, and no more than its quota of time."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota())))

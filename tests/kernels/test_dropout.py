@@ -93,8 +93,8 @@ def test_p_of_0_keeps_every_bit_and_p_of_1_gives_zeros_even_for_nan(kind):
     assert all_kept.all()
     assert np.array_equal(dropped, np.zeros(5))
     assert not none_kept.any()
-    for p, want in ((0.0, x), (1.0, np.zeros(5))):
-        (back,) = run(kind, "dropout_grad", x, all_kept, p=p)
+    for p, mask, want in ((0.0, all_kept, x), (1.0, none_kept, np.zeros(5))):
+        (back,) = run(kind, "dropout_grad", x, mask, p=p)
         np.testing.assert_array_equal(back, want)
 
 

@@ -65,8 +65,13 @@ CASES = {
     "rmsprop": (
         "rmsprop_step",
         "RMSprop",
-        [{}, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.5}]
-        + [{"alpha": 0.9, "eps": 1e-3}],
+        [
+            {},
+            {"momentum": 0.9},
+            {"centered": True},
+            {"centered": True, "momentum": 0.5},
+            {"alpha": 0.9, "eps": 1e-3},
+        ],
     ),
     "adam": ("adam_step", "Adam", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}]),
     "adamw": ("adam_step", "AdamW", [{"decoupled": True}]),
@@ -173,6 +178,16 @@ def test_adam_moves_every_weight_by_lr_in_its_first_step(kind):
     g = np.array([1e-3, -1e3, 5.0])
     flat = Flat(kind, "adam_step", np.zeros(3), eps=0.0)
     assert np.allclose(flat.step(g, 0.01), -0.01 * np.sign(g), rtol=1e-12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_centred_rmsprop_stays_finite_when_the_gradient_never_changes(kind, precision):
+    g = np.random.default_rng(5).standard_normal(N).astype(precision)
+    flat = Flat(kind, "rmsprop_step", np.zeros(N, precision), centered=True, alpha=0.5, eps=1e-3)
+    for _ in range(100):  # the variance of the gradient falls to 0, and by rounding below
+        p = flat.step(g, 0.001)
+    assert np.isfinite(p).all()
 
 
 # --- clipping -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The counter-based generator: published vectors, uniformity, moments, independence, permutation."""
+"""The counter-based generator: published vectors, uniformity, moments, permutations."""
 
 import numpy as np
 import pytest

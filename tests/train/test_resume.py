@@ -39,7 +39,6 @@ def outcome(path):
         for name in ("model.safetensors", "optimizer.safetensors", "model.json"):
             found[f"{which}/{name}"] = (folder / name).read_bytes()
         found[f"{which}/state.json"] = timeless(json.loads((folder / "state.json").read_bytes()))
-    assert all(p.name in ("best", "last") for p in (path / "checkpoints").iterdir())
     return found
 
 
@@ -83,6 +82,7 @@ def test_stopping_after_any_step_and_resuming_changes_no_bit(tmp_path, changes):
         assert again.run.status()["state"] == "finished"
         assert "error" not in again.run.status()
         assert outcome(path) == want, f"stopped after step {step}"
+        assert {p.name for p in (path / "checkpoints").iterdir()} == {"best", "last"}
 
 
 def test_two_phases_resume_bit_for_bit(tmp_path):
@@ -105,7 +105,7 @@ def test_dying_at_any_call_that_touches_the_disk_and_resuming_changes_no_bit(
         trainer.fit()
     assert found.count > 100
     early = 0
-    for at in range(0, found.count, 7):
+    for at in range(0, found.count, 9):
         path = tmp_path / f"{at}"
         trainer = small.trainer(path, **settings)
         with faults(at, "kill"), pytest.raises(killed):
@@ -331,7 +331,7 @@ def test_a_process_that_gets_a_signal_saves_and_exits_with_its_code(tmp_path, si
         while process.stdout.readline() != "step 2\n":
             assert process.poll() is None
         process.send_signal(signum)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
     assert "Traceback" not in errors
     run = RunDir.open(tmp_path / "run")
@@ -345,7 +345,7 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_weights(tmp_path)
     rng = np.random.default_rng(0)
     small.trainer(tmp_path / "whole", epochs=6).fit()
     path, kills = tmp_path / "run", 0
-    for _ in range(3):
+    for _ in range(2):
         with start(path, 6, 0.02) as process:
             if process.stdout.readline():
                 time.sleep(rng.uniform(0.1, 0.4))
@@ -353,7 +353,7 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_weights(tmp_path)
             process.communicate()
             kills += process.returncode == -signal.SIGKILL
     with start(path, 6, 0) as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert kills >= 1
     assert outcome(path) == outcome(tmp_path / "whole")

@@ -60,7 +60,7 @@ def dropout(x, rng, *, p, start=0):
     block, skip = divmod(first, 4)
     words = philox.blocks(key, counter, block, -(-(skip + x.size) // 4)).reshape(-1)
     mask = (words[skip : skip + x.size].astype(np.uint64) >= threshold(p)).reshape(x.shape)
-    return np.where(mask, x * x.dtype.type(gain(p)), x.dtype.type(0)), mask.astype(np.uint8)
+    return np.where(mask, x, x.dtype.type(0)) * x.dtype.type(gain(p)), mask.astype(np.uint8)
 
 
 def dropout_gradient(call, ins, outs, douts, needed, *, p):
@@ -75,7 +75,7 @@ def infer_grad(dout, mask, *, p):
 
 
 def dropout_grad(dout, mask, *, p):
-    return np.where(mask != 0, dout * dout.dtype.type(gain(p)), dout.dtype.type(0))
+    return np.where(mask != 0, dout, dout.dtype.type(0)) * dout.dtype.type(gain(p))
 
 
 def infer_advance(rng):

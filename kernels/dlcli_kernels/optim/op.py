@@ -105,7 +105,7 @@ def rmsprop(
         spread = v
         if centered:
             avg[...] = alpha * avg + (1 - alpha) * g
-            spread = v - avg * avg
+            spread = np.maximum(v - avg * avg, 0)  # a variance: below 0 by rounding alone
         d = g / (np.sqrt(spread) + eps)
         if momentum:
             m[...] = momentum * m + d

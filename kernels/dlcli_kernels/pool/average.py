@@ -148,7 +148,7 @@ GLOBAL_AVGPOOL = Op(
     global_decompose,
     cut=ALL_CUT,
     tolerance={
-        "float32": Tol(1e-6, 1e-6, why="summed in double precision or short blocks, then rounded"),
+        "float32": Tol(1e-6, 1e-6, why="summed in double precision, then rounded"),
         "float64": Tol(1e-13, 1e-13, why="a mean of some thousand elements"),
     },
     cases=[case(x=normal(*s)) for s in ((5, 7, 3, 11), (1, 1, 1, 1), (0, 3, 3, 2), (2, 64, 63, 3))]

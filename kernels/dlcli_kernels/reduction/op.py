@@ -2,7 +2,7 @@
 
 sum:  out = Σ x over `axes`;   mean: the same divided by the number of elements;   max: the largest,
 NaN if there is a NaN. `axes` is a tuple of different, non-negative axes; with `keepdims` they stay,
-with extent 1. A float32 sum is accumulated in double precision, or in blocks that come close to it.
+with extent 1. A float32 sum is accumulated in double precision.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from ..spec import Op, Tol, case, normal, uniform
 
 SUMS = {
-    "float32": Tol(1e-6, 1e-6, why="summed in double precision or short blocks, then rounded"),
+    "float32": Tol(1e-6, 1e-6, why="summed in double precision; a few partial sums are rounded"),
     "float64": Tol(1e-13, 1e-13, why="partial sums of up to some thousand elements, √n · 1e-16"),
 }
 EXACT = {
