@@ -59,7 +59,9 @@ class Launch:
         self.axes = tuple(
             axes.get(name) if spec else None for name, spec in zip(names, operands, strict=True)
         )
-        self.partial = tuple(name in op.partial for name in self.names)
+        self.partial = tuple(
+            name in op.partial and name not in axes for name in self.names
+        )  # a sum over the ranges, unless this call cuts it too
         self.ranges = self._cut(operands, ins, rows)
 
     def _cut(
@@ -110,7 +112,7 @@ class Launch:
 
         def task(i: int) -> None:
             lo, hi = self.ranges[i]
-            mine = (out if s is None else s[i] for out, s in zip(outs, sums, strict=True))
+            mine = (out if s is None else s[i, ...] for out, s in zip(outs, sums, strict=True))
             self._call(
                 [
                     a if axis is None or a is None else a[(slice(None),) * axis + (slice(lo, hi),)]
