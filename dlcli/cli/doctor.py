@@ -17,8 +17,8 @@ from dlcli import __version__
 from dlcli.cli import output
 from dlcli.cli.options import command, data_dir, output_options
 from dlcli.errors import DeviceError
+from dlcli.train import environment
 
-LIBRARIES = ("numpy", "numba", "scipy", "safetensors", "pillow", "scikit-learn", "rich", "click")
 KERNEL = "maxpool2d"  # compiled by Numba, small, and not in BLAS
 
 
@@ -36,7 +36,8 @@ def main(data_dir: Path | None) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "executable": sys.executable,
-        "libraries": _libraries(),
+        "processor": environment.processor(),
+        "libraries": environment.libraries(),
         "devices": _devices(),
         "blas": _blas(),
         "kernel_cache": _cache(),
@@ -50,18 +51,6 @@ def main(data_dir: Path | None) -> None:
     kernel = found["kernel"]
     if not kernel["ok"]:
         raise DeviceError(f"the kernel {kernel['name']} does not work", why=kernel["reason"])
-
-
-def _libraries() -> dict[str, str | None]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: dict[str, str | None] = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 def _devices() -> dict[str, Any]:
@@ -128,7 +117,7 @@ def _show(found: dict[str, Any]) -> None:
         ("dlcli", f"{found['dlcli']} on Python {found['python']} ({found['executable']})"),
         ("platform", found["platform"]),
         ("libraries", ", ".join(f"{k} {v or missing}" for k, v in found["libraries"].items())),
-        ("cpu", f"{cpu['machine']}, {cpu['threads']} threads"),
+        ("cpu", f"{found['processor']}, {cpu['threads']} threads"),
         ("cuda", "yes" if cuda["available"] else f"no: {cuda['why']}"),
         ("blas", "; ".join(_pool(pool) for pool in found["blas"]) or "none found"),
         ("kernel cache", _where(cache)),

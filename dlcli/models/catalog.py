@@ -88,6 +88,10 @@ def load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise CheckpointError(f"{path}:{error.lineno}: {error.msg}") from error
+    except (ImportError, NameError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}:{_line(error, path)}: {type(error).__name__}: {error}"
+        ) from error
     missing = [part for part in ("Config", "build") if not hasattr(module, part)]
     if missing:
         why = f"it has no {' and no '.join(missing)}"
@@ -95,6 +99,16 @@ def load_file(path: Path) -> ModuleType:
             f"{path}: not a model", why=why, hint="copy dlcli/models/cnn.py and change it"
         )
     return module
+
+
+def _line(error: BaseException, path: Path) -> int:
+    """The line of `path` in which the error was raised, the deepest one."""
+    line, frame = 0, error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == str(path):
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
 
 
 def describe(name: str) -> ModelInfo:

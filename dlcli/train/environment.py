@@ -10,7 +10,17 @@ from typing import Any
 
 import dlcli
 
-LIBRARIES = ("numpy", "numba", "llvmlite", "scipy", "safetensors", "scikit-learn", "pillow")
+LIBRARIES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "scipy",
+    "safetensors",
+    "scikit-learn",
+    "pillow",
+    "rich",
+    "click",
+)
 
 
 def processor() -> str:
@@ -31,6 +41,11 @@ def _version(library: str) -> str | None:
         return None
 
 
+def libraries() -> dict[str, str | None]:
+    """The version of each library that we stand on; None where it is not installed."""
+    return {name: _version(name) for name in LIBRARIES}
+
+
 def describe(**more: Any) -> dict[str, Any]:
     """Versions of what we compute with, platform and processor, and `more`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -41,6 +56,6 @@ def describe(**more: Any) -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": processor(),
         "cores": cores,
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": libraries(),
         **more,
     }

@@ -85,7 +85,7 @@ class RunDir:
         checkpoint.refuse_unsafe(path)
         if not os.path.isdir(path):
             why = "it is a file" if os.path.lexists(path) else "there is no such folder"
-            hint = "a run is a folder that `dlcli train` made; `dlcli runs` lists them"
+            hint = "a run is a folder that `dlcli train` made, such as runs/cnn-digits-1"
             raise CheckpointError(f"{path}: not a run", why=why, hint=hint)
         if not os.path.isfile(path / "config.toml"):
             hint = ""

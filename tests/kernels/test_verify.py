@@ -36,3 +36,9 @@ def test_every_op_has_cases_and_a_reasoned_tolerance():
     for op in OPS.values():
         assert op.cases, op.name
         assert all(op.tolerance[p].why for p in ("float32", "float64")), op.name
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.decompose], ids=lambda op: op.name)
+def test_a_fused_op_equals_its_decomposition_into_plain_ops(op):
+    for i, case in enumerate(op.cases):
+        assert check.decompose_error(op, case, seed=i) < 1e-12, case.label()

@@ -120,8 +120,12 @@ def test_a_model_in_a_file_of_one_s_own_is_built_like_any_other(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("def build(:\n", "my_model.py:1"), ("x = 1\n", "not a model")],
-    ids=["broken syntax", "no model"],
+    [
+        ("def build(:\n", "my_model.py:1"),
+        ("x = 1\n", "not a model"),
+        ("\nimport no_such_library\n", "my_model.py:2: ModuleNotFoundError"),
+    ],
+    ids=["broken syntax", "no model", "missing import"],
 )
 def test_a_file_that_is_no_model_is_refused_with_its_place(tmp_path, text, message):
     path = tmp_path / "my_model.py"
