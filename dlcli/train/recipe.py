@@ -19,8 +19,8 @@ DEFAULT_LR = {
     "momentum": 0.05,
     "nesterov": 0.05,
     "rmsprop": 1e-3,
-    "adam": 1e-3,
-    "adamw": 1e-3,
+    "adam": 2e-3,
+    "adamw": 2e-3,
 }
 OTHER_LR = 1e-3  # of an optimiser that is not in the table
 CHANGEABLE = frozenset(  # what a resumed run may change; anything else would be another run

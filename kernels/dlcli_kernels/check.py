@@ -148,10 +148,15 @@ def _backwards(task: Callable[[int], None], count: int) -> None:
         task(i)
 
 
-def _kept(module: ModuleType | None) -> dict[str, str]:
-    """The arrays that a variant's module keeps, hashed: scratch of its own would be one."""
-    values = {} if module is None else vars(module)
-    return {name: digest(a) for name, a in values.items() if isinstance(a, np.ndarray)}
+def _kept(module: ModuleType | None) -> list[str]:
+    """The arrays that a variant's module keeps, hashed: scratch of its own would be among them."""
+    values = [] if module is None else list(vars(module).values())
+    for value in list(values):
+        if isinstance(value, dict):
+            values += value.values()
+        elif isinstance(value, list | tuple):
+            values += value
+    return [digest(a) for a in values if isinstance(a, np.ndarray)]
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,10 @@ def compare(
         at, share = _first(wrong), f"{int(wrong.sum())} non-finite of {got.size} differ"
         raise Failed(f"{name}[{at}] = {got64[at]}, expected {want[at]} ({share})")
     scale = rms(want) if scale is None else scale
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         error = np.where(special, 0.0, np.abs(got64 - want))
         slack = tol.rtol * np.abs(want) + tol.atol * scale + np.finfo(got.dtype).tiny
-    shares = error / np.where(special, 1.0, slack)
+        shares = error / np.where(special, 1.0, slack)
     at = tuple(int(i) for i in np.unravel_index(int(np.argmax(shares)), shares.shape))
     worst = float(shares[at])
     if worst > 1.0:

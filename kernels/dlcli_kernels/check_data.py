@@ -66,7 +66,7 @@ def place(values: np.ndarray, layout: str = "C") -> np.ndarray:
     strided: every other element of a longer last axis. reversed: every stride is negative.
     """
     if layout == "F":
-        return np.asfortranarray(values)
+        return np.array(values, order="F")
     if layout == "strided":
         shape = (*values.shape[:-1], values.shape[-1] * 2)
         wide = np.full(shape, guard_value(values.dtype), values.dtype)
