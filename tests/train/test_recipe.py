@@ -55,8 +55,8 @@ def test_every_number_has_a_range():
 
 
 def test_the_learning_rate_depends_on_the_optimizer_unless_given():
-    assert Recipe(optimizer="adam").resolved_lr() == 1e-3
-    assert Recipe(optimizer="sgd").resolved_lr() > 1e-3
+    assert Recipe(optimizer="adam").resolved_lr() == 2e-3
+    assert Recipe(optimizer="sgd").resolved_lr() > 2e-3
     assert Recipe(optimizer="sgd", lr=0.5).resolved_lr() == 0.5
 
 

@@ -119,33 +119,36 @@ def offsets(g, wp):
 def convolve(x, g, wp, off, wt, first_row, rows, z):
     """z (rows, Q, K): rows first_row … of the map of one framed image x.
 
-    A round at a time, so that its nine filter rows stay at hand.
+    A round at a time. Indices are unsigned: Numba's test for negative ones would keep LLVM from
+    vectorising.
     """
-    k, q = g[K], g[Q]
+    k, q = np.uint64(g[K]), g[Q]
     for t in range(0, off.size, ROUND):
-        w = wt[t * k : (t + ROUND) * k]
-        w0, w1, w2 = w[:k], w[k : 2 * k], w[2 * k : 3 * k]
-        w3, w4, w5 = w[3 * k : 4 * k], w[4 * k : 5 * k], w[5 * k : 6 * k]
-        w6, w7, w8 = w[6 * k : 7 * k], w[7 * k : 8 * k], w[8 * k :]
-        f0, f1, f2, f3, f4 = off[t], off[t + 1], off[t + 2], off[t + 3], off[t + 4]
-        f5, f6, f7, f8 = off[t + 5], off[t + 6], off[t + 7], off[t + 8]
+        f0, f1, f2 = np.uint64(off[t]), np.uint64(off[t + 1]), np.uint64(off[t + 2])
+        f3, f4, f5 = np.uint64(off[t + 3]), np.uint64(off[t + 4]), np.uint64(off[t + 5])
+        f6, f7, f8 = np.uint64(off[t + 6]), np.uint64(off[t + 7]), np.uint64(off[t + 8])
+        w = wt[t * g[K] : (t + ROUND) * g[K]]
+        k2, k3 = k + k, k + k + k
+        k4, k5, k6, k7, k8 = k2 + k2, k2 + k3, k3 + k3, k3 + k2 + k2, k3 + k3 + k2
         for i in range(rows):
             for j in range(q):
-                p = ((first_row + i) * g[SH] * wp + j * g[SW]) * g[C]
-                o = z[(i * q + j) * k : (i * q + j + 1) * k]
+                p = np.uint64(((first_row + i) * g[SH] * wp + j * g[SW]) * g[C])
+                o = np.uint64((i * q + j) * g[K])
                 x0, x1, x2, x3, x4 = x[p + f0], x[p + f1], x[p + f2], x[p + f3], x[p + f4]
                 x5, x6, x7, x8 = x[p + f5], x[p + f6], x[p + f7], x[p + f8]
                 if t == 0:
                     for e in range(k):
-                        o[e] = (
-                            x0 * w0[e] + x1 * w1[e] + x2 * w2[e] + x3 * w3[e] + x4 * w4[e]
-                            + x5 * w5[e] + x6 * w6[e] + x7 * w7[e] + x8 * w8[e]
+                        z[o + e] = (
+                            x0 * w[e] + x1 * w[k + e] + x2 * w[k2 + e]
+                            + x3 * w[k3 + e] + x4 * w[k4 + e] + x5 * w[k5 + e]
+                            + x6 * w[k6 + e] + x7 * w[k7 + e] + x8 * w[k8 + e]
                         )  # fmt: skip
                 else:
                     for e in range(k):
-                        o[e] += (
-                            x0 * w0[e] + x1 * w1[e] + x2 * w2[e] + x3 * w3[e] + x4 * w4[e]
-                            + x5 * w5[e] + x6 * w6[e] + x7 * w7[e] + x8 * w8[e]
+                        z[o + e] += (
+                            x0 * w[e] + x1 * w[k + e] + x2 * w[k2 + e]
+                            + x3 * w[k3 + e] + x4 * w[k4 + e] + x5 * w[k5 + e]
+                            + x6 * w[k6 + e] + x7 * w[k7 + e] + x8 * w[k8 + e]
                         )  # fmt: skip
 
 
