@@ -1,0 +1,57 @@
+"""For all tests: what is required is not skipped, workers share the cores, chance repeats.
+
+`DLCLI_REQUIRE` names markers (`oracle,real_data`): a test of that kind that is skipped fails.
+"""
+
+import importlib.util
+import os
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's, beside our own threads
+if "DLCLI_DATA" in os.environ:  # tests change the working folder
+    os.environ["DLCLI_DATA"] = os.path.abspath(os.environ["DLCLI_DATA"])
+settings.register_profile("dlcli", derandomize=True, deadline=None, database=None)
+settings.load_profile("dlcli")
+
+NEEDS = {  # marker -> whether what its tests need is here
+    "oracle": lambda: importlib.util.find_spec("torch") is not None,
+    "real_data": lambda: os.path.isdir(os.environ.get("DLCLI_DATA", "")),
+}
+REQUIRED = [name for name in os.environ.get("DLCLI_REQUIRE", "").split(",") if name]
+
+
+def pytest_configure(config):
+    """A requirement that cannot be met ends the run before it begins."""
+    for name in REQUIRED:
+        if name not in NEEDS:
+            raise pytest.UsageError(f"DLCLI_REQUIRE: {name!r} is none of {', '.join(NEEDS)}")
+        if not NEEDS[name]():
+            raise pytest.UsageError(f"DLCLI_REQUIRE: what {name} tests need is not here")
+    _share_cores()
+
+
+def _share_cores():
+    """Each of pytest-xdist's workers counts only its share of the cores as available.
+
+    Otherwise every worker would start as many threads as there are cores.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1 and hasattr(os, "sched_getaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        mine = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+        share = set(cores[mine::workers]) or {cores[mine % len(cores)]}
+        os.sched_getaffinity = lambda pid: share  # what is reported; all cores may still be used
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turns the skip of a required test into a failure."""
+    report = yield
+    required = [name for name in REQUIRED if item.get_closest_marker(name)]
+    if report.skipped and required:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} is required ({', '.join(required)}), but: {call.excinfo}"
+    return report
