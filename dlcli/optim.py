@@ -1,11 +1,8 @@
-"""Optimisers:
-
-a table of rules over flat parameter buffers, gradient clipping, and a flag that stops them at the
-first NaN.
+"""Optimisers: a table of rules over flat parameter buffers, clipping, a flag that halts at a NaN.
 
 An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step is then one kernel
 over one array. What changes from step to step (lr, the step's number, the flag) lies in buffers,
-so that a recorded step can be replayed.
+and a step is always the same list of ops, so that it can be recorded and replayed.
 """
 
 from __future__ import annotations
@@ -24,10 +21,10 @@ from .errors import UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class Rule:
-    """An optimiser by name:
+    """An optimiser by name.
 
-    its kernel, its fixed attributes, the settings that a user may change, and which states those
-    need.
+    op: its kernel. fixed: attributes of it that make this optimiser. settings: those that a user
+    may change, with their defaults. states: the buffers that it carries under these settings.
     """
 
     op: str
@@ -82,7 +79,8 @@ def make(
     """The optimiser `name` over `parameters`, which it moves into one flat buffer.
 
     weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient
-    may be; clip_value: of one element. UsageError for an unknown name or setting.
+    may be; clip_value: of one element. UsageError for an unknown name or setting, and for a limit
+    that is not positive.
     """
     if name not in RULES:
         raise UsageError(f"unknown optimizer {name!r}", hint=did_you_mean(name, RULES))
@@ -91,6 +89,9 @@ def make(
         if key not in rule.settings:
             there = ", ".join(rule.settings) or "none"
             raise UsageError(f"{name} has no setting {key!r}", hint=f"its settings: {there}")
+    for key, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        if limit is not None and not limit > 0:
+            raise UsageError(f"{key} {limit} would stop all training", why="it must be positive")
     chosen = {**rule.settings, **settings}
     attrs = {**chosen, **rule.fixed, "weight_decay": weight_decay, "l1": l1}
     return Optimizer(rule.op, parameters, attrs, rule.states(chosen), clip_norm, clip_value)
@@ -129,34 +130,39 @@ class Optimizer:
     def step(self, lr: float) -> None:
         """One step with learning rate `lr`.
 
-        Changes nothing once the loss or a gradient was not finite: see `halted`.
+        Moves no parameter or state once the loss or a gradient was not finite: see `halted`.
         """
+        self.lr.data[0] = lr
         self.flat.settle()
-        grad = self.flat.grad
         with no_grad():
-            self.squares = apply("sum_of_squares", grad)
-            apply("check_finite", self.squares, self.halt)
-            if self.halted():
-                return
-            if self.clip_value is not None:
-                apply("clip_by_value", grad, limit=self.clip_value)
-            if self.clip_norm is not None:
-                squares = self.squares if self.clip_value is None else apply("sum_of_squares", grad)
-                apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
-            self.lr.data[0] = lr
-            self.count.data[0] += 1
-            operands = {
-                "p": self.flat.data,
-                "g": grad,
-                "lr": self.lr,
-                "step": self.count,
-                "halt": self.halt,
-                **self.states,
-            }
-            apply(self.op, *[operands.get(name) for name in _inputs(self.op)], **self.attrs)
+            self._update()
+
+    def _update(self) -> None:
+        """The ops of a step, whether it is halted or not: the host reads nothing."""
+        grad = self.flat.grad
+        self.squares = apply("sum_of_squares", grad)
+        apply("check_finite", self.squares, self.halt)
+        if self.clip_value is not None:
+            apply("clip_by_value", grad, limit=self.clip_value)
+        if self.clip_norm is not None:
+            squares = self.squares if self.clip_value is None else apply("sum_of_squares", grad)
+            apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
+        apply("count_step", self.count, self.halt)
+        operands = {
+            "p": self.flat.data,
+            "g": grad,
+            "lr": self.lr,
+            "step": self.count,
+            "halt": self.halt,
+            **self.states,
+        }
+        apply(self.op, *[operands.get(name) for name in _inputs(self.op)], **self.attrs)
 
     def halted(self) -> bool:
-        """Whether a loss or gradient was not finite; nothing has been changed since."""
+        """Whether a loss or gradient was not finite; no parameter has been moved since.
+
+        This reads the device.
+        """
         return bool(self.halt.data[0])
 
     def resume(self) -> None:
@@ -170,8 +176,8 @@ class Optimizer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the flat states and the step count; the parameters are the model's to save."""
         return {
-            **{name: np.array(t.data) for name, t in self.states.items()},
-            "step": np.array(self.count.data),
+            **{name: tensor.numpy() for name, tensor in self.states.items()},
+            "step": self.count.numpy(),
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
@@ -185,7 +191,8 @@ class Optimizer:
         for name, tensor in own.items():
             if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
                 raise ValueError(
-                    f"the optimiser's {name} is {state[name].shape}, not {tensor.shape}"
+                    f"the optimiser's {name} is {state[name].shape} {state[name].dtype}, "
+                    f"not {tensor.shape} {tensor.dtype}"
                 )
         for name, tensor in own.items():
             tensor.data[...] = state[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ def _say_what_is_compiled() -> None:
     from dlcli_kernels import cpu
 
     said = set()
+    kept = cpu.cache_folder() is not None
+    often = "once per machine" if kept else "anew each time: set DLCLI_CACHE to a folder to keep it"
 
     def tell(name: str) -> None:
-        if not name.startswith("_") and name not in said:
+        if name not in said:
             said.add(name)
-            output.note(f"compiling {name} (once per machine) …")
+            output.note(f"compiling {name} ({often}) …")
 
     cpu.on_compile(tell)
 
@@ -140,6 +143,30 @@ def data_of(run: Any) -> dict[str, Any]:
         raise CheckpointError(f"{run.path}: its data are not known", why=why) from error
 
 
+def is_place(source: Any) -> bool:
+    """Whether a dataset's source is the path of a folder and no name."""
+    from dlcli.data import catalog
+
+    return isinstance(source, str) and source not in catalog.names()
+
+
+def absolute(source: str) -> str:
+    """A source as a run keeps it: a folder is found from anywhere, a name stays."""
+    return os.path.abspath(os.path.expanduser(source)) if is_place(source) else source
+
+
+def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None) -> Any:
+    """The dataset of a run's [data] table. DataError: it is a folder that has moved."""
+    source = values["source"]
+    if is_place(source) and not os.path.lexists(os.path.expanduser(source)):
+        raise DataError(
+            f"{run.path}: its data are not where they were",
+            why=f"there is no {source}",
+            hint="say where they are: --data FOLDER",
+        )
+    return dataset(values, data_dir)
+
+
 def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -> Any:
     """The dataset to evaluate on: the run's own, or `source` in the form that the model takes.
 
@@ -148,7 +175,7 @@ def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -
     from dlcli.data import catalog
 
     if source is None:
-        found = dataset(data_of(restored.run), data_dir)
+        found = dataset_of(restored.run, data_of(restored.run), data_dir)
     else:
         values: dict[str, Any] = {"source": source}
         if source not in catalog.names():

@@ -112,7 +112,8 @@ def _plot(restored: Any, dataset: Any, split: str, found: Any, *, other: bool) -
         path = restored.run.folder("plots") / f"{'-'.join(words)}.png"
         plot.confusion(found.confusion, restored.classes, path, f"{dataset.name}, {split} part")
     except (OSError, DlcliError) as error:
-        output.warn(f"the confusion matrix was not drawn: {error}")
+        why = getattr(error, "strerror", None) or error
+        output.warn(f"the confusion matrix was not drawn: {why}")
         return None
     return path
 

@@ -62,7 +62,8 @@ def _plot(run: Any, dataset: Any) -> Path | None:
         path = run.folder("plots") / "curves.png"
         plot.curves(run.metrics(), path, f"{run.name}: {dataset.name}")
     except (OSError, DlcliError) as error:
-        output.warn(f"the learning curves were not drawn: {error}")
+        why = getattr(error, "strerror", None) or error
+        output.warn(f"the learning curves were not drawn: {why}")
         return None
     return path
 
@@ -77,7 +78,11 @@ STOPS = {
 
 
 def _show(found: Mapping[str, Any], test_images: int, summary: Any) -> None:
-    done = "nothing was left to do" if summary.already_finished else STOPS.get(summary.stop)
+    done = (
+        "nothing was left to do, --epochs gives more"
+        if summary.already_finished
+        else STOPS.get(summary.stop)
+    )
     rows = [
         ("stopped", f"{done or summary.stop}: {found['epochs']} epochs, {found['steps']:,} steps")
     ]
@@ -87,7 +92,7 @@ def _show(found: Mapping[str, Any], test_images: int, summary: Any) -> None:
     if best:
         rows.append(("best validation", f"{_figures(best, 'val_')} (epoch {best['epoch']})"))
     if found["test"]:
-        of = f"of that checkpoint, {test_images:,} images, measured once"
+        of = f"of that checkpoint, {test_images:,} images used for nothing else"
         rows.append(("test", f"{_figures(found['test'], '')} ({of})"))
     rows.append(("run", str(found["run"])))
     if found["plot"]:

@@ -123,7 +123,7 @@ def _run(arguments: list[str]) -> int:
         output.error(["interrupted"])
         return SIGINT
     except MemoryError:
-        hint = "use a smaller --batch-size, or free some memory"
+        hint = "use a smaller --batch-size or model, or free some memory"
         return _report(OutOfMemoryError("out of memory", hint=hint))
     except OSError as error:
         if error.errno == errno.EPIPE:

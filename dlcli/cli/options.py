@@ -21,8 +21,10 @@ import click
 
 from dlcli.cli import output
 from dlcli.errors import UsageError, did_you_mean
+from dlcli.train.recipe import MOST
 
 HELP = {"help_option_names": ["-h", "--help"]}
+FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")  # what our models give in training
 
 
 # --- a command whose help ends with examples ----------------------------------------------------
@@ -43,6 +45,10 @@ class Command(_Examples, click.Command):
 
 class Group(_Examples, click.Group):
     """A command with subcommands and examples."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):  # click would cut each line short
+            formatter.write_dl([(name, c.help or "") for name, c in self.commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -104,7 +110,10 @@ class Choice(click.ParamType):
 
 
 class Number(click.ParamType):
-    """A finite number in a range. kind: int or float. low is included unless `above`."""
+    """A finite number in a range. kind: int or float. low is included unless `above`.
+
+    high: a whole number is at most a billion unless something else is said.
+    """
 
     name = "number"
 
@@ -112,11 +121,12 @@ class Number(click.ParamType):
         self,
         kind: type,
         low: float,
-        high: float = math.inf,
+        high: float | None = None,
         *,
         above: bool = False,
     ) -> None:
-        self.kind, self.low, self.high, self.above = kind, low, high, above
+        self.kind, self.low, self.above = kind, low, above
+        self.high = (MOST if kind is int else math.inf) if high is None else high
         self.name = "N" if kind is int else "F"
 
     @property
@@ -124,7 +134,7 @@ class Number(click.ParamType):
         """The range in words."""
         what = "a whole number" if self.kind is int else "a number"
         low = f"above {self.low:g}" if self.above else f"of at least {self.low:g}"
-        return f"{what} {low}" + (f" and at most {self.high:g}" if self.high < math.inf else "")
+        return f"{what} {low}" + (f" and at most {self.high:,}" if self.high < math.inf else "")
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         try:
@@ -243,7 +253,7 @@ device_options = _together(
 
 data_dir = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Where datasets are looked for first, before $DLCLI_DATA and the user's cache.",
 )

@@ -29,6 +29,7 @@ def curves(records: Sequence[dict[str, Any]], path: Path, title: str) -> None:
                 if known:
                     panel.plot(*zip(*known, strict=True), marker=".", label=label)
             panel.set_xlabel("epoch")
+            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.set_ylabel(name)
             panel.grid(alpha=0.3)
             if panel.lines:

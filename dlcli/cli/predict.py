@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,7 +133,7 @@ def _read(item: str | dict[str, Any], shape: tuple[int, int, int]) -> tuple[str,
         return item["input"], item
     try:
         if item == "-":
-            return item, read_image(sys.stdin.buffer.read(MOST_STDIN + 1), shape)
+            return item, read_image(sys.stdin.buffer.read(MOST_STDIN + 1), shape, name=item)
         return item, read_image(Path(item), shape)
     except DataError as error:
         what = error.what.removeprefix(f"{item}: ")
@@ -177,7 +177,8 @@ def _writer(out: Path | None) -> Iterator[Any]:
     except OSError as error:
         raise OutputError(f"{out}: cannot be written", why=error.strerror or "") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # never made, where the folder cannot be written
+            part.unlink()
 
 
 def _flushing(stream: IO[str]) -> Any:

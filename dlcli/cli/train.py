@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dlcli.cli.options import (
+    FIGURES,
     Choice,
     Duration,
     Number,
@@ -21,7 +22,6 @@ from dlcli.cli.options import (
 )
 from dlcli.errors import UsageError
 
-FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 RECIPE_FLAGS = (
     "epochs",
     "max_steps",
@@ -61,7 +61,10 @@ RECIPE_FLAGS = (
 @click.option(
     "--optimizer", help="sgd, momentum, nesterov, rmsprop, adam or adamw [default: adam]."
 )
-@click.option("--schedule", help="constant, step, exponential, cosine, … [default: cosine].")
+@click.option(
+    "--schedule",
+    help="constant, step, exponential, cosine, one-cycle or plateau [default: cosine].",
+)
 @click.option("--weight-decay", type=Number(float, 0), help="Decay of the weights.")
 @click.option(
     "--seed", type=Number(int, 0, 2**63 - 1), help="Of initialisation and shuffling [default: 0]."
@@ -90,7 +93,13 @@ RECIPE_FLAGS = (
     help="Any setting: lr=0.01, model.dense=32.",
 )
 @model_file
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with RUN.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with RUN where it stopped or was killed, with its settings but for"
+    " --epochs, --max-steps, --max-time, --patience and --until.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
 @click.option("--no-plots", is_flag=True, help="Do not draw RUN/plots/curves.png.")
 @click.option(
@@ -116,7 +125,8 @@ def main(
 ) -> None:
     """Trains MODEL (see `dlcli models list`) and writes a run: a folder with all that came of it.
 
-    The validation part chooses the best checkpoint; the test part is measured once, at the end.
+    The validation part chooses the best checkpoint; the test part is measured at the end and
+    chooses nothing.
     A setting is taken from the first of these that has it: an option, --set, the file of -c, the
     dataset's recipe, the defaults. --set knows every value of a recipe (lr, label_smoothing,
     clip_norm, warmup, …) and every setting of the model (model.KEY, see `dlcli models show`).

@@ -15,7 +15,9 @@ from typing import Any
 from dlcli import optim, schedule
 from dlcli.cli import build, config, finish, output
 from dlcli.cli.config import Config
+from dlcli.cli.options import FIGURES
 from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
+from dlcli.train import prepare
 from dlcli.train import recipe as recipes
 from dlcli.train.recipe import Recipe
 from dlcli.train.run import RunDir
@@ -45,18 +47,21 @@ def new(
     executor = build.device(device, threads)
     dataset = build.dataset(config.data, data_dir)
     recipe = Recipe.from_dict({**dataset.recipe, **config.train})
+    recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
     if dry_run:
         from dlcli.cli import dryrun
 
         dryrun.show(made, dataset, recipe, name)
         return
+    prepare.check_images(dataset)
     config.train = recipe.to_dict()
+    config.data["source"] = build.absolute(config.data["source"])
     config.model = {"name": name, **({"file": file.name} if file else {}), **_values(settings)}
     run = RunDir.create(name, dataset.name, out)
     kept = False
     try:
-        info = {"name": name, "config": _values(settings)} | ({"file": file.name} if file else {})
+        info = _info(name, settings, file)
         with run.lock():
             if file is not None:
                 _copy(file, run.path / file.name)
@@ -94,6 +99,8 @@ def _ask(
     settings = config.model_config(module.Config, asked.model_settings)
     checked = Recipe.from_dict(asked.train)
     _check_names(checked)
+    if file is None:
+        _check_figures(checked)
     return asked, name, module, settings
 
 
@@ -105,14 +112,30 @@ def _check_names(recipe: Any) -> None:
             raise UsageError(what, why=did_you_mean(getattr(recipe, key), known))
 
 
+def _check_figures(recipe: Recipe) -> None:
+    """UsageError: a figure that our models do not give; those of another are known when it runs."""
+    for figure in (recipe.monitor, *recipe.until):
+        if figure not in FIGURES:
+            why = did_you_mean(figure, FIGURES)
+            raise UsageError(f"there is no figure '{figure}' to go by", why=why)
+
+
 def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
     """The model, initialised by the recipe's seed and with the loss that the recipe asks for."""
-    made = module.build(settings, dataset.shape, len(dataset.classes), seed=recipe.seed)
+    try:
+        made = module.build(settings, dataset.shape, len(dataset.classes), seed=recipe.seed)
+    except ValueError as error:
+        raise UsageError("the model refuses its settings", why=str(error)) from error
     if recipe.label_smoothing:
         if not hasattr(made, "label_smoothing"):
             raise UsageError("label_smoothing: the model knows of none")
         made.label_smoothing = recipe.label_smoothing
     return made
+
+
+def _info(name: str, settings: Any, file: Path | None) -> dict[str, Any]:
+    """What a checkpoint says of the model, with the name of the file where it is its own."""
+    return {"name": name, "config": _values(settings)} | ({"file": file.name} if file else {})
 
 
 def _values(settings: Any) -> dict[str, Any]:
@@ -156,7 +179,9 @@ def resume(
     data = build.data_of(run)
     changes = config.assignments(about["sets"], recipes.keys(), [])
     for key, value in {**changes["data"], **flags["data"]}.items():
-        if value != data.get(key):
+        if key == "source" and build.is_place(value) and build.is_place(data[key]):
+            data[key] = build.absolute(value)  # moved; the fingerprint says whether it is the same
+        elif value != data.get(key):
             raise UsageError(
                 f"data.{key} = {value!r} conflicts with the run's {data.get(key)!r}",
                 hint="leave it out: a resumed run keeps its data",
@@ -171,15 +196,18 @@ def resume(
     recipe = before.resume_as({**changes["train"], **flags["train"]})
     executor = build.device(device, threads)
     with run.lock():
-        kept = run.load("last", fallback=True)
-        for warning in kept.warnings:
-            output.warn(warning)
+        kept = None if run.untouched() else run.load("last", fallback=True)
+        if kept is not None:
+            for warning in kept.warnings:
+                output.warn(warning)
+            kept.warnings = []  # they are said
         module = build.model_module(name, file)[1]
-        dataset = build.dataset(data, data_dir)
+        dataset = build.dataset_of(run, data, data_dir)
         own = {k: v for k, v in own.items() if k not in config.MODEL_KEYS}
         settings = config.model_config(module.Config, own)
         made = _build(module, settings, dataset, recipe)
-        run.write_config({**asked, "train": recipe.to_dict()})
+        run.write_config({**asked, "data": data, "train": recipe.to_dict()})
         run.write_env(device=executor.device, threads=executor.threads)
         output.note(f"{name} on {dataset.name}, in {run.path}")
-        finish.fit(run, made, dataset, recipe, resume=kept, no_plots=no_plots)
+        info = _info(name, settings, file) if kept is None else None
+        finish.fit(run, made, dataset, recipe, resume=kept, model_info=info, no_plots=no_plots)

@@ -1,9 +1,7 @@
-"""Runs kernels:
+"""Runs kernels: resolves an op once per signature, allocates its outputs, and calls the variant.
 
-resolves an op once per signature, allocates its outputs, and hands its ranges to the threads.
-
-The ranges do not depend on the number of threads, nor does any result. In eager mode the threads
-meet after every op.
+`run` is the only way to a kernel. A device is a subclass of `Executor` that says how an array is
+allocated and how a prepared call is carried out.
 """
 
 from __future__ import annotations
@@ -21,24 +19,32 @@ from ..errors import DeviceError
 MOST_SIGNATURES = 4096  # distinct shapes remembered before starting over
 
 
-class CpuExecutor:
-    """The CPU: NumPy arrays, a pool of `threads`."""
+class Executor:
+    """What all devices share."""
 
-    device = "cpu"
+    device: str
 
-    def __init__(self, threads: int) -> None:
-        from dlcli_kernels.cpu import Pool
-
-        self.threads = threads
-        self.pool = Pool(threads)
+    def __init__(self) -> None:
         self.launches: dict[Any, Launch] = {}
+
+    def empty(self, spec: Spec) -> Any:
+        """An uninitialised array of the device."""
+        raise NotImplementedError
+
+    def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
+        """Fills `outs` from `arrays` and updates the inout ones of these."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Gives back what the device holds besides arrays."""
 
     def run(
         self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any], optional: bool
     ) -> tuple[tuple[str, ...], list[Any]]:
-        """The names and arrays of the outputs;
+        """The names and arrays of the outputs; those for backward alone are None unless `optional`.
 
-        those that only backward needs are None unless `optional`.
+        ValueError if the operands do not fit the op, DeviceError if the device has no kernel for
+        them.
         """
         key = (
             op.name,
@@ -49,8 +55,8 @@ class CpuExecutor:
         launch = self.launches.get(key)
         if launch is None:
             launch = self.launches[key] = self._prepare(op, arrays, attrs, optional)
-        outs = [None if s is None else np.empty(s.shape, s.dtype) for s in launch.outputs]
-        launch.run(outs, arrays, self.pool.run)
+        outs = launch.allocate(self.empty)
+        self.call(launch, outs, arrays)
         return launch.names, outs
 
     def _prepare(
@@ -64,6 +70,36 @@ class CpuExecutor:
         except registry.NoVariant as error:
             raise DeviceError(str(error), hint="use --device cpu") from error
         return Launch(op, variant, specs, attrs, optional=optional)
+
+
+class CpuExecutor(Executor):
+    """The CPU: NumPy arrays, and a pool of `threads`, which meet after every op.
+
+    Neither the ranges nor any result depends on the number of threads. A kernel runs with denormals
+    flushed to zero and without NumPy's warnings: what is not finite is found by the flag of the
+    training step.
+    """
+
+    device = "cpu"
+
+    def __init__(self, threads: int) -> None:
+        from dlcli_kernels import cpu
+
+        super().__init__()
+        self.threads = threads
+        self.pool = cpu.Pool(threads)
+        self.flush_to_zero, self.restore = cpu.flush_to_zero, cpu.restore
+
+    def empty(self, spec: Spec) -> Any:
+        return np.empty(spec.shape, spec.dtype)
+
+    def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
+        state = self.flush_to_zero()
+        try:
+            with np.errstate(all="ignore"):
+                launch.run(outs, arrays, self.pool.run)
+        finally:
+            self.restore(state)
 
     def close(self) -> None:
         """Ends the threads."""
@@ -83,11 +119,9 @@ def current() -> CpuExecutor:
 
 
 def configure(threads: int | None = None, device: str = "auto") -> CpuExecutor:
-    """Chooses the device ("auto", "cpu" or "cuda") and the number of threads (None:
+    """Chooses the device ("auto", "cpu" or "cuda") and the number of threads (None: every core).
 
-    every core that this process may use).
-
-    Raises DeviceError where the device is not available.
+    DeviceError where the device is not available; the executor in use then stays.
     """
     global _current
     from dlcli_kernels.cpu import available_threads

@@ -1,5 +1,4 @@
-"""Parameters of an optimiser group in one flat buffer, with their gradients in another of the same
-layout.
+"""The parameters of an optimiser group in one flat buffer, their gradients in another like it.
 
 An optimiser step, a clip or a checkpoint is then one run over one array. Each parameter starts on
 a multiple of 16 elements; the gaps hold zeros and stay zero under every optimiser.
@@ -11,15 +10,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .tape import apply
 from .tensor import Tensor
 
 ALIGN = 16  # elements: 64 bytes of float32
 
 
 class FlatParameters:
-    """`data` and `grad` are (n,) tensors;
-
-    each parameter's `data` and `grad` become views of them, values kept.
+    """`data` and `grad` are (n,) tensors; each parameter's become views of them, values kept.
 
     parameters: by name, all of one dtype. ValueError if they are not, or if one appears twice.
     """
@@ -47,19 +45,16 @@ class FlatParameters:
             p.grad_is_stale = True
 
     def zero_grad(self) -> None:
-        """Starts a new accumulation:
-
-        the next gradient of each parameter overwrites what is there.
-        """
+        """Starts anew: the next gradient of each parameter overwrites what is there."""
         for p in self.parameters.values():
             p.grad_is_stale = True
 
     def settle(self) -> None:
-        """Zeroes the gradients of parameters that received none since `zero_grad`:
+        """Zeroes the gradients of the parameters that received none since `zero_grad`.
 
-        before an optimiser reads the buffer.
+        For whoever is about to read the buffer.
         """
-        for name, p in self.parameters.items():
+        for p in self.parameters.values():
             if p.grad_is_stale:
-                self.grad.data[self.slices[name]] = 0
+                apply("fill", p.grad, value=0.0)
                 p.grad_is_stale = False

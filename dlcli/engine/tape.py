@@ -1,6 +1,4 @@
-"""The eager tape, the engine's only semantics:
-
-`apply` runs an op and appends a node, `backward` is one loop over the nodes in reverse.
+"""The eager tape: `apply` runs an op and appends a node, `backward` is one loop back over them.
 
 Append order is a topological order, so nothing recurses: a sequence of any length works. A tape is
 consumed by the backward pass that walks it, node by node, so that activations are freed as soon as
@@ -13,19 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from dlcli_kernels.registry import op as find_op
-from dlcli_kernels.spec import Op
+from dlcli_kernels.spec import Op, Spec
 
 from . import executor
 from .tensor import Tensor
 
 
 class Node:
-    """One op that ran:
-
-    its operands in order, its outputs by position (None where not made), its attributes.
-    """
+    """One op that ran: its operands, its outputs (None where not made), its attributes."""
 
     __slots__ = ("attrs", "ins", "names", "op", "outs")
 
@@ -103,14 +97,17 @@ def backward(loss: Tensor) -> None:
     """Adds d loss / d leaf to the `grad` of every leaf that requires it, and consumes the tape.
 
     loss: a scalar, or any shape (its sum is then differentiated). ValueError if it was not
-    recorded.
+    recorded, or if an earlier pass has consumed what it is made of: where two losses share a part,
+    differentiate their sum.
     """
     global _tape
     if not loss.requires_grad:
         raise ValueError("backward: the loss does not depend on anything that requires a gradient")
     tape, _tape = _tape, []
-    grads: dict[int, Tensor] = {id(loss): Tensor(np.ones(loss.shape, loss.dtype))}
     with no_grad():
+        one = Tensor(executor.current().empty(Spec.of(loss.data)))
+        apply("fill", one, value=1.0)
+        grads: dict[int, Tensor] = {id(loss): one}
         while tape:
             node = tape.pop()
             douts = [None if o is None else grads.pop(id(o), None) for o in node.outs]
@@ -141,16 +138,17 @@ def backward(loss: Tensor) -> None:
                 else:
                     before = grads.get(id(tensor))
                     grads[id(tensor)] = grad if before is None else apply("add", before, grad)
+    if grads:
+        raise ValueError("backward: what the loss is made of is not, or no longer, on the tape")
 
 
 def accumulate(leaf: Tensor, grad: Tensor) -> None:
-    """Writes the step's first gradient of a leaf into its place in the flat buffer, adds the later
-    ones.
+    """Writes a step's first gradient of a leaf into the leaf's buffer, adds the later ones.
+
+    The buffer is the leaf's own, made here if there is none: `grad` may be another leaf's too.
     """
     if leaf.grad is None:
-        leaf.grad = grad
-    elif leaf.grad_is_stale:
-        leaf.grad.data[...] = grad.data
-    else:
-        leaf.grad.data[...] = apply("add", leaf.grad, grad).data
+        leaf.grad = Tensor(executor.current().empty(Spec.of(grad.data)))
+        leaf.grad_is_stale = True
+    apply("assign" if leaf.grad_is_stale else "add_to", leaf.grad, grad)
     leaf.grad_is_stale = False

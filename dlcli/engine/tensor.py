@@ -36,6 +36,10 @@ class Tensor:
         """The value of a tensor of one element, on the host."""
         return self.data.item()
 
+    def numpy(self) -> np.ndarray:
+        """A copy on the host."""
+        return np.array(self.data)
+
     def reshape(self, *shape: int) -> Tensor:
         """A view of the same elements in another shape; one extent may be -1."""
         from .tape import reshape

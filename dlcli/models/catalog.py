@@ -1,6 +1,6 @@
-"""Finds models by file name:
+"""Finds models by file name: `cnn_small.py` is `cnn-small`. A new one needs no edits elsewhere.
 
-a file in this folder with a `build` is a model, `cnn_small.py` is `cnn-small`. No edits elsewhere.
+Every file of this folder is a model, with a `Config` and a `build`, but those in NOT_MODELS.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ def summary(model: Any, shape: tuple[int, int, int]) -> list[Row]:
             rows.append(Row(paths[id(module)], type(module).__name__, out.shape[1:], own))
 
     training = model.training
-    with no_grad(), observe(tell):
-        model.eval()(Tensor(np.zeros((1, *shape), np.float32)))
-    model.train(training)
+    try:
+        with no_grad(), observe(tell):
+            model.eval()(Tensor(np.zeros((1, *shape), np.float32)))
+    finally:
+        model.train(training)
     return rows

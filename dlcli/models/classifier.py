@@ -1,7 +1,4 @@
-"""What every image classifier shares:
-
-one phase with softmax cross-entropy, accuracy, and a name for its logits. No model itself.
-"""
+"""What image classifiers share: one phase with cross-entropy, and accuracy. No model itself."""
 
 from __future__ import annotations
 
@@ -53,4 +50,4 @@ class Classifier(Module):
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """How many of the batch are right."""
-        return {"correct": float(np.count_nonzero(outputs["logits"].data.argmax(1) == batch.y))}
+        return {"correct": float(np.count_nonzero(outputs["logits"].numpy().argmax(1) == batch.y))}

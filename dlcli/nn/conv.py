@@ -1,4 +1,4 @@
-"""Convolutions, NHWC and NTC, with activation and max-pooling fused where they follow."""
+"""Convolutions of images NHWC and sequences NTC, fused with what follows where that is possible."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from .functional import Padding, Pair, activation, pair, resolve_padding, split_
 from .module import Module, Parameter
 
 
-class Conv2d(Module):
-    """act(conv(x) + b), then max-pooling with windows of `pool` if given:
+def check_groups(inputs: int, outputs: int, groups: int) -> None:
+    """ValueError unless the channels split into as many groups."""
+    if groups < 1 or inputs % groups or outputs % groups:
+        raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
 
-    x (N, H, W, in) → (N, P, Q, out).
+
+class Conv2d(Module):
+    """act(conv(x) + b): (N, H, W, in) → (N, P, Q, out), then max-pooling by windows of `pool`.
 
     weight (out, R, S, in / groups), bias (out,). padding: "valid", "same", n, (v, h) or ((top,
-    bottom), (left, right)).
+    bottom), (left, right)). ValueError if the groups do not fit the channels and, when it is
+    called, if a filter or a pooling window does not fit the map.
     """
 
     def __init__(
@@ -33,8 +38,7 @@ class Conv2d(Module):
         bias: bool = True,
         fill: init.Fill | None = None,
     ) -> None:
-        if inputs % groups or outputs % groups:
-            raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
+        check_groups(inputs, outputs, groups)
         self.kernel, self.stride, self.dilation = pair(kernel), pair(stride), pair(dilation)
         self.weight = Parameter(
             (outputs, *self.kernel, inputs // groups), fill or init.fan_in_uniform
@@ -65,7 +69,7 @@ class Conv2d(Module):
 class Conv1d(Module):
     """act(conv(x) + b) along time: x (N, T, in) → (N, T', out); weight (out, S, in / groups).
 
-    A 2-D convolution of height 1.
+    A 2-D convolution of height 1. padding: "valid", "same", n or (before, after).
     """
 
     def __init__(
@@ -81,8 +85,7 @@ class Conv1d(Module):
         act: str | None = None,
         bias: bool = True,
     ) -> None:
-        if inputs % groups or outputs % groups:
-            raise ValueError(f"{inputs} and {outputs} channels do not split into {groups} groups")
+        check_groups(inputs, outputs, groups)
         self.weight = Parameter((outputs, kernel, inputs // groups), init.fan_in_uniform)
         self.bias = Parameter((outputs,), init.zeros) if bias else None
         self.kernel, self.stride, self.padding = kernel, stride, padding
@@ -92,24 +95,18 @@ class Conv1d(Module):
         (x,) = inputs
         n, t, c = x.shape
         fused, after = split_epilogue(self.act)
-        sides = self.padding
-        if isinstance(sides, int):
-            sides = (sides, sides)
-        along = (
-            resolve_padding(sides, (1, t), (1, self.kernel), (1, self.stride), (1, self.dilation))[
-                1
-            ]
-            if isinstance(sides, str)
-            else sides
-        )
+        kernel, stride, dilation = (1, self.kernel), (1, self.stride), (1, self.dilation)
+        along = self.padding
+        if isinstance(along, str):
+            along = resolve_padding(along, (1, t), kernel, stride, dilation)[1]
         out = apply(
             "conv2d",
             x.reshape(n, 1, t, c),
-            self.weight.reshape(self.weight.shape[0], 1, self.kernel, -1),
+            self.weight.reshape(self.weight.shape[0], *kernel, self.weight.shape[2]),
             self.bias,
-            stride=(1, self.stride),
-            padding=((0, 0), along),
-            dilation=(1, self.dilation),
+            stride=stride,
+            padding=((0, 0), pair(along)),
+            dilation=dilation,
             groups=self.groups,
             act=fused,
         )

@@ -19,8 +19,10 @@ def pair(value: int | Pair) -> Pair:
 def resolve_padding(
     padding: Padding, size: Pair, window: Pair, stride: Pair, dilation: Pair = (1, 1)
 ) -> tuple[Pair, Pair]:
-    """((top, bottom), (left, right)) for "valid", "same" (the output has ⌈size / stride⌉, an odd
-    element goes after), n, (v, h) or itself.
+    """((top, bottom), (left, right)) for "valid", "same", n, (v, h) or itself.
+
+    "same" is TensorFlow's: the output has ⌈size / stride⌉ elements, and the odd one of the padding
+    goes after. ValueError for another word.
     """
     if padding == "valid":
         return (0, 0), (0, 0)
@@ -41,9 +43,9 @@ def resolve_padding(
 
 
 def split_epilogue(act: str | None) -> tuple[str | None, str | None]:
-    """(what a product or convolution fuses, what runs after it):
+    """(what a product or convolution fuses, what runs after it), one of them None.
 
-    an activation whose gradient needs its input cannot be fused.
+    An activation whose gradient needs its input cannot be fused.
     """
     return (act, None) if act is None or act in EPILOGUES else (None, act)
 

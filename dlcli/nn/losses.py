@@ -1,8 +1,11 @@
-"""Losses: a scalar tensor, the mean over the batch."""
+"""Losses: a scalar tensor, the mean over all elements or samples.
+
+Predictions and targets have one dtype; labels are int64.
+"""
 
 from __future__ import annotations
 
-from ..engine.tape import apply
+from ..engine.tape import apply, no_grad
 from ..engine.tensor import Tensor
 from .functional import mean, total
 
@@ -12,13 +15,15 @@ def cross_entropy(
 ) -> Tensor:
     """Softmax and cross-entropy in one: logits (N, K), labels (N,) int64, class weights (K,).
 
-    With weights, their weighted mean, as in PyTorch.
+    With weights, which are constants, the weighted mean: Σ lossₙ / Σ weight[labelₙ], as in PyTorch.
+    A label of −100 adds nothing to a sum; the mean without weights is over all N nevertheless.
     """
     losses = apply("softmax_cross_entropy", logits, labels, weight, label_smoothing=label_smoothing)
     if weight is None:
         return mean(losses)
-    shares = apply("class_weight_of", labels, weight)
-    return apply("scale", total(losses), by=1.0 / float(total(shares).item()))
+    with no_grad():
+        shares = total(apply("class_weight_of", labels, weight))
+    return apply("div", total(losses), shares)
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -27,7 +32,7 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def bce_with_logits(logits: Tensor, target: Tensor, pos_weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of any shape, target in [0, 1]."""
+    """Binary cross-entropy: logits and target (…, K), target in [0, 1], pos_weight (K,)."""
     return mean(apply("bce_with_logits", logits, target, pos_weight))
 
 
@@ -42,5 +47,5 @@ def mae(x: Tensor, target: Tensor) -> Tensor:
 
 
 def huber(x: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
-    """Quadratic within delta, linear beyond (Huber 1964)."""
+    """½ d² where |d| ≤ delta, delta (|d| − ½ delta) beyond, d = x − target (Huber 1964)."""
     return mean(apply("huber", x, target, delta=delta))

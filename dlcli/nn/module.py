@@ -1,6 +1,6 @@
-"""Module: parameters, buffers and sub-modules found among the attributes;
+"""Module: parameters, buffers and sub-modules found among its attributes, named by their paths.
 
-names are their paths, as in PyTorch (`0.weight`).
+Paths are as in PyTorch (`0.weight`).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Module:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by path."""
         state = {**self.named_parameters(), **self.named_buffers()}
-        return {name: np.array(tensor.data) for name, tensor in state.items()}
+        return {name: tensor.numpy() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copies `state` into place.

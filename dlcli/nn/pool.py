@@ -9,9 +9,10 @@ from .module import Module
 
 
 class MaxPool2d(Module):
-    """The maximum of each window: (N, H, W, C) → (N, P, Q, C). stride:
+    """The maximum of each window: (N, H, W, C) → (N, P, Q, C).
 
-    the window's extent unless given.
+    stride: the window's extent unless given. padding: as in Conv2d, each side less than the window.
+    ValueError, when it is called, if a window does not fit the map.
     """
 
     def __init__(

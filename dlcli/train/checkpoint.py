@@ -127,6 +127,9 @@ def _first_good(
     raise CheckpointError(
         f"{folder.parent}: no checkpoint '{which}'",
         why=f"there is: {', '.join(others)}" if others else "nothing has been saved yet",
+        hint=f"the first validation saves it: dlcli train --resume {folder.parent}"
+        if which == "best"
+        else "",
     )
 
 

@@ -127,7 +127,7 @@ class Trainer:
         """
         with self.run.lock():
             stop = self.progress.why_stop(self.recipe)
-            if already := stop is not None:
+            if already := stop is not None and not self._unvalidated():
                 if self.run.status().get("state") != "finished":  # killed just before it said so
                     self._status(state="finished", stop=stop)
             else:
@@ -147,6 +147,8 @@ class Trainer:
                 self._save("last")  # from here on the run can be resumed
             while (stop := self.progress.why_stop(self.recipe)) is None:
                 self._epoch()
+            if self._unvalidated():  # stopped between, and resumed with no more steps to do
+                self._end_epoch(0.0, 0)
             outcome = {"state": "finished", "stop": stop}
         except DlcliError as error:
             state = "interrupted" if isinstance(error, Interrupted) else "failed"
@@ -160,7 +162,7 @@ class Trainer:
         return stop
 
     def _begin(self) -> None:
-        if not self.resumed and self.run.checkpoints.exists():
+        if not self.resumed and not self.run.untouched():
             raise UsageError(
                 f"{self.run.path} has been trained already",
                 hint=f"go on with `dlcli train --resume {self.run.path}`",
@@ -187,6 +189,11 @@ class Trainer:
                 "warnings": self.warnings,
             }
         )
+
+    def _unvalidated(self) -> bool:
+        """Whether steps were done since the last validation."""
+        p = self.progress
+        return p.step > 0 and (p.last is None or p.last["step"] != p.step)
 
     def _epoch(self) -> None:
         """Steps to the end of the epoch or of the training, then validation and checkpoints."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from dlcli import optim, schedule
 from dlcli.data.dataset import Dataset
 from dlcli.data.loader import Loader
@@ -15,6 +17,10 @@ from dlcli.train.metrics import Sums
 from dlcli.train.progress import Progress
 from dlcli.train.protocol import Phase
 from dlcli.train.recipe import Recipe
+
+LOOK = 256  # images at a time
+NAMED = 5  # images that are named where more cannot be read
+REPAIR = "remove or replace what cannot be read"
 
 
 def check_data(dataset: Dataset, recipe: Recipe) -> None:
@@ -27,6 +33,31 @@ def check_data(dataset: Dataset, recipe: Recipe) -> None:
             f"{wanted[0]} cannot be computed",
             why=f"the validation part of {dataset.name} is empty",
             hint="set monitor=loss",
+        )
+
+
+def check_images(dataset: Dataset) -> None:
+    """DataError: images cannot be read. All are looked at, so that none stops a training later."""
+    bad: list[DataError] = []
+    for part in dataset.splits.values():
+        for start in range(0, len(part), LOOK):
+            rows = np.arange(start, min(start + LOOK, len(part)))
+            try:
+                part.images(rows)
+            except DataError:
+                for row in rows:
+                    try:
+                        part.images(row[None])
+                    except DataError as error:
+                        bad.append(error)
+    if len(bad) == 1:
+        raise DataError(bad[0].what, why=bad[0].why, hint=REPAIR)
+    if bad:
+        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        raise DataError(
+            f"{dataset.name}: {len(bad):,} images cannot be read",
+            why="; ".join(error.what for error in bad[:NAMED]) + more,
+            hint=REPAIR,
         )
 
 

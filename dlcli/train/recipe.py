@@ -23,6 +23,7 @@ DEFAULT_LR = {
     "adamw": 2e-3,
 }
 OTHER_LR = 1e-3  # of an optimiser that is not in the table
+MOST = 10**9  # of anything that is counted: more is a slip of the hand
 CHANGEABLE = frozenset(  # what a resumed run may change; anything else would be another run
     {"epochs", "max_steps", "max_time", "patience", "until", "checkpoint_every"}
 )
@@ -44,7 +45,7 @@ class _Range:
         above = f"above {self.low:g}" if self.open_low else f"{self.low:g} or more"
         if self.high == math.inf:
             return f"{word}, {above}"
-        return f"{word}, {above}, {'below' if self.open_high else 'at most'} {self.high:g}"
+        return f"{word}, {above}, {'below' if self.open_high else 'at most'} {self.high:,}"
 
     def holds(self, value: Any) -> bool:
         if value is None:
@@ -59,21 +60,21 @@ class _Range:
 
 
 RANGES = {
-    "epochs": _Range(int, 1),
-    "batch_size": _Range(int, 1),
-    "accumulate": _Range(int, 1),
-    "max_steps": _Range(int, 1, optional=True),
+    "epochs": _Range(int, 1, MOST),
+    "batch_size": _Range(int, 1, MOST),
+    "accumulate": _Range(int, 1, MOST),
+    "max_steps": _Range(int, 1, MOST, optional=True),
     "max_time": _Range(float, 0, open_low=True, optional=True),
     "lr": _Range(float, 0, optional=True),
-    "warmup": _Range(int, 0),
+    "warmup": _Range(int, 0, MOST),
     "weight_decay": _Range(float, 0),
     "l1": _Range(float, 0),
     "momentum": _Range(float, 0, 1, open_high=True, optional=True),
     "clip_norm": _Range(float, 0, open_low=True, optional=True),
     "clip_value": _Range(float, 0, open_low=True, optional=True),
     "label_smoothing": _Range(float, 0, 1, open_high=True),
-    "patience": _Range(int, 1, optional=True),
-    "checkpoint_every": _Range(int, 1, optional=True),
+    "patience": _Range(int, 1, MOST, optional=True),
+    "checkpoint_every": _Range(int, 1, MOST, optional=True),
     "seed": _Range(int, 0, 2**63 - 1),
 }
 

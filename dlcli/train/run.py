@@ -88,7 +88,8 @@ class RunDir:
             hint = "a run is a folder that `dlcli train` made, such as runs/cnn-digits-1"
             raise CheckpointError(f"{path}: not a run", why=why, hint=hint)
         if not os.path.isfile(path / "config.toml"):
-            hint = ""
+            hint = "a training that was killed as it began leaves this: the folder can go"
+            hint = hint if os.path.lexists(path / ".lock") else ""
             if os.path.isfile(path / checkpoint.MANIFEST):
                 hint = f"this is one of its checkpoints; give {path.parent.parent}"
             raise CheckpointError(f"{path}: not a run", why="config.toml is missing", hint=hint)
@@ -161,7 +162,7 @@ class RunDir:
         atomic.write_file(self.path / "status.json", data)
 
     def status(self) -> dict[str, Any]:
-        """What status.json says, {} if there is none yet.
+        """What status.json says, {} if there is none that can be read.
 
         "state" is running, finished, interrupted or failed, or "killed" where the file still
         says running and its process is gone.
@@ -173,8 +174,10 @@ class RunDir:
         return status
 
     def _status(self) -> dict[str, Any]:
-        path = self.path / "status.json"
-        return jsonfile.read(path) if path.exists() else {}
+        try:
+            return jsonfile.read(self.path / "status.json")
+        except CheckpointError:
+            return {}  # none yet, or damaged: nothing depends on it and the next one replaces it
 
     # --- metrics.jsonl
 
@@ -213,6 +216,14 @@ class RunDir:
     def load(self, which: str = "best", *, fallback: bool = False) -> Checkpoint:
         """`checkpoint.load` of this run's checkpoints."""
         return checkpoint.load(self.checkpoints, which, fallback=fallback)
+
+    def untouched(self) -> bool:
+        """Whether nothing was ever saved, so that the run may begin at its first step.
+
+        A first save that was cut short is nothing; a damaged checkpoint or a lost one is not.
+        """
+        there = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return all(path.suffix == ".tmp" for path in there) and not self.metrics()
 
     def folder(self, name: str) -> Path:
         """A sub-folder such as "plots" or "samples", made when asked for."""

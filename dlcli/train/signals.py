@@ -46,4 +46,4 @@ class Signals:
         if self.received is None:
             self.received = signum
         elif signum == signal.SIGINT:
-            raise Interrupted(signum, why="asked twice, so that nothing more was saved")
+            raise Interrupted(signum, why="asked twice: what was saved before is intact")

@@ -17,7 +17,7 @@ BAND = 64  # guard elements on each side
 SENTINEL = 0x5A  # every byte of an integer guard
 
 
-class Failed(AssertionError):  # noqa: N818  (an outcome, not an error of the checker)
+class Failed(AssertionError):
     """Why a case failed."""
 
 

@@ -67,18 +67,15 @@ def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
 
 class _OnCompile(event.Listener):
     def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell, self.depth = tell, 0
+        self.tell = tell
 
     def on_start(self, event: Any) -> None:
-        self.depth += 1
-        if self.depth == 1:  # what a kernel calls is compiled within it
-            function = event.data["dispatcher"].py_func
-            self.tell(f"{function.__module__.removeprefix('dlcli_kernels.')}.{function.__name__}")
+        self.tell(event.data["dispatcher"].py_func.__name__)
 
     def on_end(self, event: Any) -> None:
-        self.depth -= 1
+        pass
 
 
 def on_compile(tell: Callable[[str], None]) -> None:
-    """Calls `tell("family.file.function")` when a kernel is compiled, not taken from the cache."""
+    """Calls `tell(name)` whenever a kernel is compiled rather than taken from the cache."""
     event.register("numba:compile", _OnCompile(tell))

@@ -46,6 +46,7 @@ class Launch:
         rows: int | None = None,
     ) -> None:
         self.op, self.variant, self.attrs = op, variant, dict(attrs)
+        op.check_precision(ins)
         specs = op.infer(*ins, **attrs)
         self.names = tuple(specs)
         self.outputs: tuple[Spec | None, ...] = tuple(
@@ -82,6 +83,7 @@ class Launch:
         most = MOST_PARTIALS if any(self.partial) else MOST_RANGES
         if rows is None and self.op.grain is not None:
             rows = self.op.grain(*ins, **self.attrs)
+            rows = max(rows, -(-n // most)) if any(self.partial) else rows
         if rows is None:
             touched = sum(
                 s.nbytes for s, a in zip(operands, self.axes, strict=True) if s and a is not None
@@ -95,9 +97,12 @@ class Launch:
         return [None if spec is None else empty(spec) for spec in self.outputs]
 
     def run(self, outs: Sequence[Any], ins: Sequence[Any], runner: Runner = serial) -> None:
-        """Fills `outs` from `ins` (and updates inout operands). CPU arrays."""
+        """Fills `outs` from `ins` (and updates inout operands). CPU arrays.
+
+        ValueError if an inout operand is not contiguous: a copy of it would be updated instead.
+        """
         ins = [
-            a if a is None or name in self.op.inout else _plain(a)
+            a if a is None else self._plain(name, a)
             for name, a in zip(self.op.inputs, ins, strict=True)
         ]
         if len(self.ranges) == 1:
@@ -126,18 +131,19 @@ class Launch:
             if partials is not None:
                 np.add.reduce(partials, axis=0, out=out)
 
+    def _plain(self, name: str, array: Any) -> Any:
+        """The array, or a C-contiguous, aligned, native copy: what every variant may rely on."""
+        flags = array.flags
+        if flags.c_contiguous and flags.aligned and array.dtype.isnative:
+            return array
+        if name in self.op.inout:
+            raise ValueError(f"{self.op.name}: {name} is updated in place and must be contiguous")
+        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+
     def _call(self, arrays: Sequence[Any], start: int) -> None:
-        extra = {"start": start} if self.op.offset else {}
+        extra: dict[str, Any] = {"start": start} if self.op.offset else {}
         if self.scratch is not None:
             from .cpu import scratch
 
             extra["scratch"] = scratch(self.scratch)
         self.kernel(*arrays, **self.attrs, **extra)
-
-
-def _plain(array: Any) -> Any:
-    """The array itself, or a C-contiguous, aligned, native copy: what every variant may rely on."""
-    flags = array.flags
-    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
-        return array
-    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")

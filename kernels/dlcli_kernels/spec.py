@@ -11,7 +11,7 @@ function of the same name:
 
 An absent optional operand or output is None. A variant writes into the arrays that it is given; it
 may rely on them being C-contiguous, aligned and of the dtypes that `infer` names, except along an
-axis that the op's `cut` names (a range of it is a view).
+axis that the op's `cut` names (a range of it is a view). Floating operands have one dtype.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ class Op:
     optional: tuple[str, ...] = ()  # outputs that only backward needs
     cut: Cut | Callable[..., Cut | None] | None = None  # operand -> axis of independent work
     partial: tuple[str, ...] = ()  # outputs that are sums over the ranges
-    grain: Callable[..., int] | None = None  # (*Spec | None, **attrs) -> rows per range
+    # (*Spec | None, **attrs) -> rows per range; more where partial sums would be too many
+    grain: Callable[..., int] | None = None
     offset: bool = False  # variant and reference get `start=`, the first index of the range
     tolerance: Mapping[str, Tol] = field(default_factory=dict)
     cases: Sequence[Case] = ()
@@ -164,6 +165,7 @@ class Op:
     # (device, precision) -> the variants that may run by default, in order
     prefer: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     precision_of: str = ""  # the operand whose dtype is the precision; the first by default
+    wide: tuple[str, ...] = ()  # floating inputs that are float64 whatever the precision is
     inputs: tuple[str, ...] = field(init=False)
     attrs: tuple[str, ...] = field(init=False)
     family: str = field(init=False, default="")
@@ -185,6 +187,19 @@ class Op:
         """The name of the dtype that says which variants and tolerances apply."""
         spec = ins[self.inputs.index(self.precision_of)]
         return spec.dtype.name if spec is not None else "float32"
+
+    def check_precision(self, ins: Sequence[Spec | None]) -> None:
+        """ValueError unless the floating inputs have one dtype (those named in `wide`: float64)."""
+        main = ins[self.inputs.index(self.precision_of)]
+        for name, spec in zip(self.inputs, ins, strict=True):
+            if main is None or spec is None or spec.dtype.kind != "f":
+                continue
+            want = np.dtype(np.float64) if name in self.wide else main.dtype
+            if spec.dtype != want:
+                raise ValueError(
+                    f"{self.name}: {name} is {spec.dtype} and {self.precision_of} {main.dtype}, "
+                    f"but {name} must be {want}"
+                )
 
     def namespace(
         self, values: Sequence[Any], names: Sequence[str] | None = None

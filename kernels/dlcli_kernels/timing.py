@@ -74,7 +74,7 @@ def measure(
     gc.disable()  # a collection would hit whoever comes next
     try:
         for _ in range(-(-repeats // 2)):
-            for name in (*functions, *reversed(functions)):
+            for name in (*functions, *reversed(list(functions))):
                 times[name].append(_time(functions[name], calls[name]))
     finally:
         if collecting:

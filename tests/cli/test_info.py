@@ -1,6 +1,14 @@
 """`dlcli models`, `data` and `doctor`: what there is, as tables and as JSON."""
 
+from dlcli import schedule
 from dlcli.cli import doctor
+
+
+def test_no_help_is_cut_short(dlcli):
+    for group in ("models", "data"):
+        assert "..." not in dlcli(group, "--help").out.replace("INPUT...", "")
+    words = dlcli("train", "--help").out.replace(",", " ").split()
+    assert set(schedule.names()) <= set(words)
 
 
 def test_the_models_are_listed(dlcli):

@@ -36,6 +36,13 @@ def test_standard_input_is_one_image(dlcli, trained, digit, monkeypatch):
     assert (line["input"], line["class"]) == ("-", digit[1])
 
 
+def test_standard_input_that_is_no_image_is_said_as_of_a_file(dlcli, trained, monkeypatch):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"")))
+    result = dlcli("predict", trained, "-")
+    assert result.code == 3
+    assert result.lines == [{"input": "-", "error": "is empty"}]
+
+
 def test_a_folder_is_searched_with_all_below_it_in_the_order_of_names(dlcli, trained, digit):
     for name in ("b/2.png", "b/10.png", "a.PNG", "中 文\n.png", "notes.txt", "b/.x/c.jpeg"):
         path = Path("images", name)

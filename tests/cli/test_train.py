@@ -70,7 +70,7 @@ def test_the_result_is_one_json_document_and_progress_stays_off_it(dlcli):
 def test_the_table_at_the_end_says_what_to_type_next(dlcli):
     result = dlcli("train", "cnn-small", *FAST, "--out", "first")
     assert "best validation" in result.out
-    assert "measured once" in result.out
+    assert "used for nothing else" in result.out
     assert "dlcli eval first" in result.err
     assert dlcli("eval", "first").code == 0
 

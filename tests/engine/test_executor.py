@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from dlcli_kernels import registry
+from dlcli_kernels.launch import MOST_PARTIALS, Launch
+from dlcli_kernels.spec import Spec
 
 from dlcli.engine import executor
-from dlcli.engine.tape import backward
+from dlcli.engine.tape import apply, backward
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import DeviceError
 from dlcli.models import cnn
@@ -49,7 +52,45 @@ def test_an_unknown_device_and_a_missing_cuda_are_device_errors():
 
 
 def test_a_wrong_shape_is_refused_by_the_contract_before_any_kernel_runs():
-    from dlcli.engine.tape import apply
-
     with pytest.raises(ValueError, match="do not fit together"):
         apply("matmul", Tensor(np.ones((2, 3))), Tensor(np.ones((2, 3))))
+
+
+@pytest.mark.parametrize("size", [4, 1_000_000], ids=["one range", "many ranges"])
+def test_kernels_do_not_warn_of_overflow_or_nan_on_any_thread(size):
+    executor.configure(3)
+    x = Tensor(np.full(size, 3e38, np.float32))
+    assert np.isinf(apply("add", x, x).data).all()
+    infinite = Tensor(np.full(size, np.inf, np.float32))
+    assert np.isnan(apply("div", infinite, infinite).data).all()
+    assert np.isnan(apply("act", Tensor(np.full(size, np.nan)), act="gelu").data).all()
+
+
+@pytest.mark.parametrize("size", [4, 1_000_000], ids=["one range", "many ranges"])
+def test_denormals_are_flushed_to_zero_within_an_op_and_nowhere_else(size):
+    x = np.full(size, 1e-38, np.float32)
+    assert (apply("scale", Tensor(x), by=0.01).data == 0).all()
+    assert (x * np.float32(0.01) > 0).all()
+
+
+def test_a_float64_batch_for_a_float32_layer_is_refused_by_name():
+    rows, images = Tensor(np.ones((2, 3))), Tensor(np.ones((2, 8, 8, 1)))
+    with pytest.raises(ValueError, match="matmul: b is float32 and a float64, but b must be"):
+        apply("matmul", rows, Tensor(np.ones((3, 4), np.float32)))
+    with pytest.raises(ValueError, match="conv2d_pool: w is float32 and x float64"):
+        cnn.build(cnn.Config(), (8, 8, 1), 10)(images)
+
+
+def test_an_operand_to_be_updated_in_place_is_never_replaced_by_a_copy():
+    strided = np.zeros(8)[::2]
+    with pytest.raises(ValueError, match="target is updated in place and must be contiguous"):
+        apply("fill", Tensor(strided), value=1.0)
+    assert (strided == 0).all()
+
+
+def test_partial_sums_are_few_whatever_grain_an_op_chooses():
+    x, rows, gamma = (Spec(s, np.dtype(np.float32)) for s in ((4096, 512), (4096,), (512,)))
+    op, ins = registry.op("layernorm_grad"), [x, gamma, rows, rows, x]
+    launch = Launch(op, registry.resolve(op, "cpu", ins, {}), ins, {})
+    assert 1 < len(launch.ranges) <= MOST_PARTIALS
+    assert launch.ranges[-1][1] == 4096

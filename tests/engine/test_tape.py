@@ -28,6 +28,47 @@ def test_gradients_accumulate_over_backward_passes_until_they_are_stale():
     np.testing.assert_array_equal(x.grad.data, [7.0, 7.0])
 
 
+def test_two_leaves_that_get_one_gradient_do_not_share_it():
+    x, y = parameter(1.0, 2.0), parameter(3.0, 4.0)
+    backward(apply("add", x, y))
+    backward(apply("scale", x, by=2.0))
+    np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])
+    np.testing.assert_array_equal(y.grad.data, [1.0, 1.0])
+
+
+def test_a_hidden_tensor_used_three_times_gets_the_sum_of_its_gradients():
+    x = parameter(2.0, 3.0)
+    hidden = apply("scale", x, by=5.0)
+    backward(apply("add", apply("mul", hidden, hidden), hidden))
+    np.testing.assert_array_equal(x.grad.data, 5 * (2 * 5 * np.array([2.0, 3.0]) + 1))
+
+
+def test_a_second_loss_over_what_the_first_one_consumed_is_an_error_not_a_lost_gradient():
+    x = parameter(1.0, 2.0)
+    hidden = apply("mul", x, x)
+    first, second = apply("scale", hidden, by=2.0), apply("scale", hidden, by=3.0)
+    backward(first)
+    with pytest.raises(ValueError, match="no longer, on the tape"):
+        backward(second)
+
+
+def test_an_op_that_fails_leaves_the_tape_as_it_was():
+    x = parameter(1.0, 2.0)
+    y = apply("scale", x, by=3.0)
+    with pytest.raises(ValueError, match="one shape"):
+        apply("add", y, parameter(1.0))
+    backward(y)
+    np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])
+
+
+def test_recording_goes_on_after_an_error_within_no_grad():
+    x = parameter(1.0)
+    with pytest.raises(RuntimeError), no_grad():
+        raise RuntimeError
+    assert apply("scale", x, by=1.0).requires_grad
+    tape.clear()
+
+
 def test_a_chain_of_twenty_thousand_ops_does_not_recurse():
     x = parameter(1.0)
     y = x

@@ -8,7 +8,7 @@ import pytest
 from dlcli.errors import DataError, UsageError
 from dlcli.train import checkpoint, protocol
 from dlcli.train.progress import Progress
-from dlcli.train.recipe import Recipe
+from dlcli.train.recipe import DEFAULT_LR, Recipe
 from tests.train import small
 
 
@@ -230,4 +230,4 @@ def test_a_recipe_given_to_a_trainer_is_kept_with_its_learning_rate_resolved(tmp
     trainer = small.trainer(tmp_path / "run", lr=None)
     trainer.fit()
     kept = Recipe.from_dict(trainer.run.load("last").state["recipe"])
-    assert kept.lr == 1e-3
+    assert kept.lr == DEFAULT_LR["adam"]

@@ -18,8 +18,13 @@ PRECISIONS = ("float32", "float64")
 def extents(size, filters, stride, padding, dilation):
     """(P, Q) of the output for an input of `size` (H, W) and filters (R, S).
 
-    ValueError if a filter does not fit.
+    ValueError if a filter does not fit, or for a stride, dilation or padding that is none.
     """
+    if min(*filters, *stride, *dilation) < 1 or min(*padding[0], *padding[1]) < 0:
+        raise ValueError(
+            f"conv2d: filters {filters}, stride {stride} and dilation {dilation} must be positive, "
+            f"padding {padding} not negative"
+        )
     found = []
     for n, r, s, (before, after), d in zip(size, filters, stride, padding, dilation, strict=True):
         length = (n + before + after - d * (r - 1) - 1) // s + 1
@@ -32,8 +37,12 @@ def extents(size, filters, stride, padding, dilation):
 
 
 def infer(x, w, b=None, *, stride, padding, dilation, groups, act):
+    if len(x.shape) != 4 or len(w.shape) != 4:
+        raise ValueError(
+            f"conv2d: x (N, H, W, C), w (K, R, S, C) are needed, not {x.shape}, {w.shape}"
+        )
     (n, h, wd, c), (k, r, s, cg) = x.shape, w.shape
-    if c != cg * groups or k % groups:
+    if groups < 1 or c != cg * groups or k % groups:
         raise ValueError(
             f"conv2d: x {x.shape} and w {w.shape} do not fit together in {groups} groups"
         )
@@ -106,7 +115,16 @@ def grad(call, ins, outs, douts, needed, *, stride, padding, dilation, groups, a
 
 
 def infer_dgrad(dout, w, *, size, stride, padding, dilation, groups):
-    return {"out": dout.like(dout.shape[0], *size, w.shape[3] * groups)}
+    """ValueError unless dout has the shape that a convolution of such an x has."""
+    x = dout.like(dout.shape[0], *size, w.shape[3] * groups)
+    geometry = linear(stride, padding, dilation, groups)
+    check_map("conv2d_dgrad", dout, infer(x, w, **geometry, act=None)["out"])
+    return {"out": x}
+
+
+def check_map(name, dout, out):
+    if dout.shape != out.shape:
+        raise ValueError(f"{name}: the convolution gives {out.shape}, but dout is {dout.shape}")
 
 
 def reference_dgrad(dout, w, *, size, stride, padding, dilation, groups):
@@ -138,9 +156,12 @@ def grad_dgrad(call, ins, outs, douts, needed, *, size, **geometry):
 
 
 def infer_wgrad(dout, x, *, filters, bias, stride, padding, dilation, groups):
+    """ValueError unless dout has the shape that the convolution of x has."""
     k = dout.shape[3]
-    dw = {"dw": x.like(k, *filters, x.shape[3] // groups)}
-    return {**dw, "db": x.like(k)} if bias else dw
+    dw = x.like(k, *filters, x.shape[3] // max(groups, 1))
+    geometry = linear(stride, padding, dilation, groups)
+    check_map("conv2d_wgrad", dout, infer(x, dw, **geometry, act=None)["out"])
+    return {"dw": dw, "db": x.like(k)} if bias else {"dw": dw}
 
 
 def reference_wgrad(dout, x, *, filters, bias, stride, padding, dilation, groups):
@@ -183,6 +204,8 @@ SHAPES = [  # N, H, W, C, K, R, S, stride, padding, dilation, groups
     (1, 4, 4, 3, 2, 4, 4, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (0, 6, 6, 2, 3, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (7, 10, 10, 3, 16, 5, 5, (1, 1), ((2, 2), (2, 2)), (1, 1), 1),
+    (2, 6, 6, 0, 8, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (2, 6, 6, 3, 0, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
 ]  # fmt: skip
 BENCH = [
     (128, 28, 28, 1, 32, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
@@ -234,6 +257,17 @@ def wgrad_case(shape, name="", bias=True, **more):
     )
 
 
+def plain():
+    return linear((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+
+
+def infinite(rng, dtype):
+    """Images whose first element is infinite: it makes one output infinite, and no NaN."""
+    x = rng.standard_normal((2, 5, 5, 1)).astype(dtype)
+    x[0, 0, 0, 0], x[1, 0, 0, 0] = np.inf, -np.inf
+    return {"x": x}
+
+
 TOLERANCE = {
     "float32": Tol(
         1e-5,
@@ -253,6 +287,7 @@ CONV2D = Op(
     cut={"x": 0, "out": 0},
     tolerance=TOLERANCE,
     cases=[forward_case(s, act=None) for s in SHAPES]
+    + [case("infinite", infinite, smooth=False, w=normal(8, 2, 2, 1), act=None, **plain())]
     + [
         forward_case(SHAPES[i], act=a, bias=a != "tanh")
         for i in (0, 1, 5)

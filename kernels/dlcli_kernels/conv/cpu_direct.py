@@ -38,11 +38,11 @@ ROUND = 9  # input scalars held in registers
 
 
 def supports(name, *ins, **attrs):
-    """Forward only, one group, at most 75 terms per output, and channels that fill a vector."""
+    """Forward only, one group, 1 to 75 terms per output, and channels that fill a vector."""
     if name not in ("conv2d", "conv2d_pool") or attrs["groups"] != 1:
         return False
     k, r, s, c = ins[1].shape
-    return r * s * c <= 75 and k % 8 == 0
+    return 0 < r * s * c <= 75 and k % 8 == 0
 
 
 def frame(g):
@@ -79,12 +79,18 @@ def workspace(name, x, w, b, **attrs):
 
 @kernel
 def arrange(w, g, wt):
-    """w (K, T) → wt (terms rounded up to a multiple of nine, K), zeros at the end."""
+    """w (K, T) → wt (terms rounded up to a multiple of nine, K).
+
+    The terms that fill the last round repeat the first one and share its weight, halved for each of
+    them, which is exact. With weights of zero an infinite input would become a NaN there.
+    """
     t, k = g[R] * g[S] * g[C], g[K]
-    wt[:] = 0
     for i in range(k):
         for j in range(t):
             wt[j * k + i] = w[i * t + j]
+        for j in range(t, wt.size // k):
+            wt[i] *= wt.dtype.type(0.5)
+            wt[j * k + i] = wt[i]
 
 
 @kernel

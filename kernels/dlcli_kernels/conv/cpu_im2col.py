@@ -211,6 +211,12 @@ def plan(x_size, c, w_shape, pool=None, *, stride, padding, dilation, groups):
 GEOMETRY = ("stride", "padding", "dilation", "groups")
 
 
+def supports(name, *ins, **attrs):
+    """Everything but no channels, of which BLAS makes no product."""
+    _, c, w_shape = sizes(name, ins, attrs)
+    return c > 0 and w_shape[0] > 0
+
+
 def workspace(name, *ins, **attrs):
     """The column buffer of a block and, with pooling, its map."""
     geometry = {key: attrs[key] for key in GEOMETRY}

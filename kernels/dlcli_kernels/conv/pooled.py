@@ -106,8 +106,22 @@ def whole_map(dout, argmax, pool, size, filters, geometry):
     return np.pad(dz, ((0, 0), (0, p - dz.shape[1]), (0, q - dz.shape[2]), (0, 0)))
 
 
+def unpooled(name, dout, argmax, size, filters, pool, stride, padding, dilation):
+    """The spec of the map of which dout is pooled; ValueError if it and argmax do not fit."""
+    p, q = extents(size, filters, stride, padding, dilation)
+    n, *_, k = dout.shape
+    if dout.shape != (n, p // pool[0], q // pool[1], k) or argmax.shape != dout.shape:
+        raise ValueError(
+            f"{name}: dout {dout.shape} and argmax {argmax.shape} are not of a map {p}×{q} "
+            f"pooled by {pool}"
+        )
+    return dout.like(n, p, q, k)
+
+
 def infer_pool_dgrad(dout, argmax, w, *, size, stride, padding, dilation, groups, pool):
-    return infer_dgrad(dout, w, size=size, **linear(stride, padding, dilation, groups))
+    filters = w.shape[1:3]
+    dz = unpooled("conv2d_pool_dgrad", dout, argmax, size, filters, pool, stride, padding, dilation)
+    return infer_dgrad(dz, w, size=size, **linear(stride, padding, dilation, groups))
 
 
 def reference_pool_dgrad(dout, argmax, w, *, size, pool, **geometry):
@@ -116,8 +130,10 @@ def reference_pool_dgrad(dout, argmax, w, *, size, pool, **geometry):
 
 
 def infer_pool_wgrad(dout, argmax, x, *, filters, bias, stride, padding, dilation, groups, pool):
+    size = x.shape[1:3]
+    dz = unpooled("conv2d_pool_wgrad", dout, argmax, size, filters, pool, stride, padding, dilation)
     return infer_wgrad(
-        dout, x, filters=filters, bias=bias, **linear(stride, padding, dilation, groups)
+        dz, x, filters=filters, bias=bias, **linear(stride, padding, dilation, groups)
     )
 
 
@@ -128,9 +144,14 @@ def reference_pool_wgrad(dout, argmax, x, *, filters, bias, pool, **geometry):
 
 # --- the cases ---
 
-POOLED = [0, 2, 1, 3, 4, 5, 12]  # indices into SHAPES
+LONG_RUNS = [  # S·C of 24 and more, with padding that the filters do and do not reach
+    (3, 9, 8, 13, 11, 3, 2, (1, 1), ((1, 2), (0, 1)), (1, 1), 1),
+    (2, 11, 10, 9, 7, 2, 3, (2, 1), ((2, 0), (1, 1)), (2, 1), 1),
+    (1, 7, 7, 24, 5, 1, 1, (1, 2), ((0, 0), (0, 0)), (1, 1), 1),
+]  # fmt: skip
+POOLED = [SHAPES[i] for i in (0, 2, 1, 3, 4, 5, 9, 12, 13, 14)] + LONG_RUNS
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
-BACKWARD = {("cpu", p): ("cpu_im2col",) for p in PRECISIONS}
+BACKWARD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
 
 
 def exact(*shape):
@@ -162,8 +183,8 @@ CONV2D_POOL = Op(
     cut={"x": 0, "out": 0, "argmax": 0},
     tolerance=TOLERANCE,
     cases=[
-        forward_case(SHAPES[i], value=v, act="relu", pool=(2, 2))
-        for i in POOLED
+        forward_case(shape, value=v, act="relu", pool=(2, 2))
+        for shape in POOLED
         for v in (exact, normal)
     ]
     + [
@@ -179,8 +200,8 @@ CONV2D_POOL_DGRAD = Op(
     reference_pool_dgrad,
     cut={"dout": 0, "argmax": 0, "out": 0},
     tolerance=TOLERANCE,
-    cases=[pooled_case(dgrad_case(SHAPES[i]), SHAPES[i], (2, 2)) for i in POOLED]
-    + [pooled_case(dgrad_case(SHAPES[12]), SHAPES[12], (3, 2))],
+    cases=[pooled_case(dgrad_case(shape), shape, (2, 2)) for shape in POOLED]
+    + [pooled_case(dgrad_case(shape), shape, (3, 2)) for shape in (SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(dgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
     prefer=BACKWARD,
 )
@@ -191,8 +212,8 @@ CONV2D_POOL_WGRAD = Op(
     cut={"dout": 0, "argmax": 0, "x": 0},
     partial=("dw", "db"),
     tolerance=TOLERANCE,
-    cases=[pooled_case(wgrad_case(SHAPES[i], bias=i != 3), SHAPES[i], (2, 2)) for i in POOLED]
-    + [pooled_case(wgrad_case(SHAPES[12]), SHAPES[12], (3, 2))],
+    cases=[pooled_case(wgrad_case(shape, bias=shape[3] != 2), shape, (2, 2)) for shape in POOLED]
+    + [pooled_case(wgrad_case(shape), shape, (3, 2)) for shape in (SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(wgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
     prefer=BACKWARD,
 )

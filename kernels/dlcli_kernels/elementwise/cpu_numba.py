@@ -1,4 +1,4 @@
-"""The gradient of relu in one pass: NumPy writes a mask and converts it first, which costs three times as much.
+"""The gradient of relu in one pass: NumPy writes a mask and converts it first, three times slower.
 
 Measured on (128, 13, 13, 32), one core: 0.9 ms by NumPy's two calls.
 """

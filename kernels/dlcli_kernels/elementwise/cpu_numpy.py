@@ -87,5 +87,21 @@ def mul(out, x, y):
     np.multiply(x, y, out=out)
 
 
+def div(out, x, y):
+    np.divide(x, y, out=out)
+
+
+def fill(target, *, value):
+    target[...] = value
+
+
+def assign(target, x):
+    np.copyto(target, x)
+
+
+def add_to(target, x):
+    np.add(target, x, out=target)
+
+
 def scale(out, x, *, by):
     np.multiply(x, x.dtype.type(by), out=out)

@@ -1,4 +1,5 @@
-"""Elementwise ops: activations with their gradients, sums, products and scaling.
+"""Elementwise ops: activations with their gradients, sums, products, quotients and scaling; and
+three that write in place, with which gradients are gathered: fill, assign, add_to.
 
 All operands of one shape; the result has it too.
 
@@ -9,7 +10,7 @@ in `activations.py` says.
 from ..spec import Op, Tol, case, normal, uniform
 from .activations import ACTIVATIONS, activate
 
-ALL_CUT = {"x": 0, "y": 0, "saved": 0, "dout": 0, "out": 0}
+ALL_CUT = dict.fromkeys(("x", "y", "saved", "dout", "target", "out"), 0)
 SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0, 4), (31, 37), (4099,)]
 BENCH = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 64)]
 POINTWISE = {
@@ -55,7 +56,7 @@ ACT = Op(
 
 
 def infer_grad(saved, dout, *, act):
-    return {"out": saved}
+    return {**infer_binary(saved, dout), **infer_unary(saved, act=act)}
 
 
 def act_grad_reference(saved, dout, *, act):
@@ -125,6 +126,32 @@ MUL = Op(
 )
 
 
+def div_reference(x, y):
+    return x / y
+
+
+def div_gradient(call, ins, outs, douts, needed):
+    """dx = dout / y, dy = −out · dx."""
+    dx = call("div", douts.out, ins.y)
+    grads = {"x": dx} if "x" in needed else {}
+    if "y" in needed:
+        grads["y"] = call("scale", call("mul", outs.out, dx), by=-1.0)
+    return grads
+
+
+DIV = Op(
+    "div",
+    infer_binary,
+    div_reference,
+    div_gradient,
+    cut=cut_rows,
+    tolerance=POINTWISE,
+    cases=[case(x=normal(*s), y=uniform(0.5, 2.0, *s)) for s in [*SHAPES, ()]],
+    bench=[case(x=normal(*s), y=uniform(0.5, 2.0, *s)) for s in BENCH],
+    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+)
+
+
 def infer_scale(x, *, by):
     return {"out": x}
 
@@ -147,4 +174,64 @@ SCALE = Op(
     cases=[case(x=normal(*s), by=-0.37) for s in [*SHAPES, ()]],
     bench=[case(x=normal(*s), by=0.5) for s in BENCH],
     prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+)
+
+
+# --- in place -------------------------------------------------------------------------------------
+
+MOVED = {p: Tol(0.0, 0.0, why="nothing is computed") for p in ("float32", "float64")}
+IN_PLACE = {
+    "inout": ("target",),
+    "cut": cut_rows,
+    "prefer": {("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+}
+
+
+def infer_fill(target, *, value):
+    return {}
+
+
+def fill_reference(target, *, value):
+    """target ← value."""
+    target[...] = value
+
+
+def infer_from(target, x):
+    infer_binary(target, x)
+    return {}
+
+
+def assign_reference(target, x):
+    """target ← x."""
+    target[...] = x
+
+
+def add_to_reference(target, x):
+    """target ← target + x."""
+    target += x
+
+
+FILL = Op(
+    "fill",
+    infer_fill,
+    fill_reference,
+    tolerance=MOVED,
+    cases=[case(target=normal(*s), value=v) for s in [*SHAPES, ()] for v in (0.0, 1.0)],
+    bench=[case(target=normal(*s), value=0.0) for s in BENCH],
+    **IN_PLACE,
+)
+ASSIGN, ADD_TO = (
+    Op(
+        name,
+        infer_from,
+        reference,
+        tolerance=tolerance,
+        cases=[case(target=normal(*s), x=normal(*s)) for s in [*SHAPES, ()]],
+        bench=[case(target=normal(*s), x=normal(*s)) for s in BENCH],
+        **IN_PLACE,
+    )
+    for name, reference, tolerance in (
+        ("assign", assign_reference, MOVED),
+        ("add_to", add_to_reference, POINTWISE),
+    )
 )

@@ -1,11 +1,12 @@
-"""The gradient's norm, clipping by norm and by value, and the flag that halts the steps.
+"""What surrounds a step: the gradient's norm, clipping by norm and by value, the flag that halts
+the steps, and their count.
 
 A norm is two ops: Σ g² as a sum over ranges, in a fixed order; then whatever needs its root.
 """
 
 import numpy as np
 
-from ..spec import Op, Spec, Tol, case, normal, uniform
+from ..spec import Op, Spec, Tol, case, integers, normal, uniform
 from .shared import (
     CNN,
     HALTED,
@@ -60,6 +61,17 @@ def clip_by_value(g, *, limit):
     np.clip(g, -limit, limit, out=g)
 
 
+def infer_count_step(step, halt):
+    check_buffers("count_step", step, scalars=(step, halt))
+    return {}
+
+
+def count_step(step, halt):
+    """step ← step + 1, unless halted."""
+    if halt[0] == 0:
+        step += 1
+
+
 def containing(value):
     return lambda rng, dtype: {"x": np.array([1, value, 0], dtype)}
 
@@ -95,11 +107,22 @@ CHECK_FINITE = Op(
     prefer=PREFER,
 )
 
+COUNT_STEP = Op(
+    "count_step",
+    infer_count_step,
+    count_step,
+    inout=("step",),
+    tolerance=dict.fromkeys(TOLERANCE, Tol(0.0, 0.0, why="whole numbers below 2⁵³")),
+    cases=[case(step=integers(0, 9, 1, dtype=np.float64), halt=h) for h in (RUNNING, HALTED)],
+    bench=[case(step=integers(0, 9, 1, dtype=np.float64), halt=RUNNING)],
+)
+
 CLIP_BY_NORM = Op(
     "clip_by_norm",
     infer_clip_by_norm,
     clip_by_norm,
     inout=("g",),
+    wide=("sum_of_squares",),
     cut={"g": 0},
     grain=grain,
     tolerance=TOLERANCE,

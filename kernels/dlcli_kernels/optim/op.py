@@ -12,7 +12,13 @@ precision, with scalars in float64 until they meet an array. Clipping is in `cli
 import numpy as np
 
 from ..spec import Op, case, integers, normal, uniform
-from .clip import CHECK_FINITE, CLIP_BY_NORM, CLIP_BY_VALUE, SUM_OF_SQUARES  # noqa: F401
+from .clip import (  # noqa: F401  (ops of this family)
+    CHECK_FINITE,
+    CLIP_BY_NORM,
+    CLIP_BY_VALUE,
+    COUNT_STEP,
+    SUM_OF_SQUARES,
+)
 from .shared import (
     CNN,
     CUT,
@@ -192,7 +198,14 @@ RMSPROPS = [
     for c in (False, True)
 ]
 ADAMS = [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}]
-STEP = {"cut": CUT, "grain": grain, "tolerance": TOLERANCE, "prefer": PREFER, "precision_of": "p"}
+STEP = {
+    "cut": CUT,
+    "grain": grain,
+    "tolerance": TOLERANCE,
+    "prefer": PREFER,
+    "precision_of": "p",
+    "wide": ("lr", "step"),
+}
 
 SGD = Op(
     "sgd_step",
