@@ -104,10 +104,8 @@ def theirs(
 
 
 def compare(model: str, batch: int, threads: int, repeats: int) -> dict[str, object]:
-    """One row:
-
-    our median and PyTorch's four, in milliseconds per step, and the ratio to its best with a 95 %
-    interval.
+    """One row: our median and PyTorch's four, in milliseconds per step, and the ratio to its best
+    with a 95 % interval.
     """
     runs = {"dlcli": ours(model, batch, threads)}
     for layout in ("nchw", "channels_last"):

@@ -128,7 +128,7 @@ def test_the_state_goes_on_where_it_was_saved_and_another_s_is_refused():
     with pytest.raises(ValueError, match="the optimiser's state has"):
         other.load_state_dict(optim.make("sgd", parameters()).state_dict())
     narrow = {n: a.astype(np.float32) for n, a in one.state_dict().items()}
-    with pytest.raises(ValueError, match="float32, not .* float64"):
+    with pytest.raises(ValueError, match=r"float32, not .* float64"):
         other.load_state_dict(narrow)
 
 

@@ -79,12 +79,11 @@ class Display:
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
     """The figures of a line of metrics.jsonl; one that is not there is left out."""
     words = [f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"]
-    for key, label in (("loss", "loss"), ("val_loss", "val loss")):
-        if record.get(key) is not None:
-            words.append(f"{label} {record[key]:.4f}")
-    for key, label in (("accuracy", "accuracy"), ("val_accuracy", "val accuracy")):
-        if record.get(key) is not None:
-            words.append(f"{label} {record[key]:.2%}")
+    for name, form in (("loss", ".4f"), ("accuracy", ".2%")):
+        both = [(label, record.get(key)) for label, key in ((name, name), ("val", f"val_{name}"))]
+        known = [f"{label} {value:{form}}" for label, value in both if value is not None]
+        if known:
+            words.append(", ".join(known))
     if speed := record.get("timing", {}).get("images_per_second"):
-        words.append(f"{speed:,.0f} images/s")
+        words.append(f"{speed:,.0f}/s")  # images; in all a line of a terminal, 80 columns
     return "  ".join([*words, "(cut short)"] if record.get("partial") else words)

@@ -203,6 +203,8 @@ def resume(
             kept.warnings = []  # they are said
         module = build.model_module(name, file)[1]
         dataset = build.dataset_of(run, data, data_dir)
+        if kept is not None:
+            prepare.resumed(kept, dataset, recipe)  # refuses other data before anything is written
         own = {k: v for k, v in own.items() if k not in config.MODEL_KEYS}
         settings = config.model_config(module.Config, own)
         made = _build(module, settings, dataset, recipe)

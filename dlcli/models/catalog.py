@@ -29,9 +29,8 @@ NOT_MODELS = {"catalog", "classifier"}
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """name; description in a line; config: the dataclass of its settings; notes:
-
-    how it adapts to the data's images.
+    """name; description in a line; config: the dataclass of its settings; notes: how it adapts to
+    the data's images.
     """
 
     name: str
@@ -42,9 +41,8 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a summary:
-
-    its path, its kind, the shape of its output without the batch, its parameters.
+    """One layer of a summary: its path, its kind, the shape of its output without the batch, its
+    parameters.
     """
 
     name: str

@@ -22,9 +22,8 @@ ADAPTS = (
 
 @dataclass(frozen=True)
 class Config:
-    """channels: of the three convolutions. dense: units of the hidden dense layer. dropout:
-
-    before the last layer.
+    """channels: of the three convolutions. dense: units of the hidden dense layer. dropout: before
+    the last layer.
     """
 
     channels: tuple[int, ...] = (32, 64, 64)

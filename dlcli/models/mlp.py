@@ -16,7 +16,6 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid")
 @dataclass(frozen=True)
 class Config:
     """hidden: units of each hidden layer, [] for none. activation: relu, tanh or sigmoid. dropout:
-
     after each hidden layer.
     """
 

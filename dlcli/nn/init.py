@@ -1,6 +1,5 @@
-"""First values of parameters. A `Fill` is a function of a random stream and a shape;
-
-weights are (out, …, in), so fans come from the shape.
+"""First values of parameters. A `Fill` is a function of a random stream and a shape; weights are
+(out, …, in), so fans come from the shape.
 """
 
 from __future__ import annotations
@@ -39,10 +38,7 @@ def _uniform(rng: Generator, shape: tuple[int, ...], limit: float) -> np.ndarray
 
 
 def glorot_uniform(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """U(±√(6 / (fan in + fan out))), Glorot and Bengio 2010:
-
-    for tanh, sigmoid and linear layers.
-    """
+    """U(±√(6 / (fan in + fan out))), Glorot and Bengio 2010: for tanh and linear layers."""
     return _uniform(rng, shape, (6 / sum(fans(shape))) ** 0.5)
 
 

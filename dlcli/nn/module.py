@@ -29,9 +29,8 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that is part of the state but not trained:
-
-    running statistics, a random stream's counter.
+    """A tensor that is part of the state but not trained: running statistics, a random stream's
+    counter.
     """
 
     __slots__ = ()
@@ -160,10 +159,7 @@ _observer: Callable[[Module, Tensor], None] | None = None
 
 @contextmanager
 def observe(tell: Callable[[Module, Tensor], None]) -> Iterator[None]:
-    """Calls `tell(module, output)` after every module's forward:
-
-    how a summary learns the shapes.
-    """
+    """Calls `tell(module, output)` after every forward: how a summary learns the shapes."""
     global _observer
     before, _observer = _observer, tell
     try:

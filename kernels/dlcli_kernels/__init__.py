@@ -1,1 +1,4 @@
-"""The kernel library: arrays in, arrays out. A folder per family of ops; `op.py` is its contract, `<device>_<how>.py` a variant."""
+"""The kernel library: arrays in, arrays out.
+
+A folder per family of ops; its `op.py` is the contract, a `<device>_<how>.py` beside it a variant.
+"""

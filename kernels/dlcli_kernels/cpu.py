@@ -155,6 +155,10 @@ class Pool:
         self.tickets = [0] * helpers
         self.posting = threading.Lock()
         self.queues: list[SimpleQueue[_Job | None]] = [SimpleQueue() for _ in range(helpers)]
+        if helpers:
+            await_finish(
+                self.addresses[0][1], 0, 1
+            )  # compiled now, not in the midst of the first job
         for w in range(helpers):
             threading.Thread(target=self._loop, args=(w,), name="dlcli-kernel", daemon=True).start()
 

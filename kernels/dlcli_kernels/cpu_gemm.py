@@ -1,7 +1,5 @@
-"""BLAS from inside a Numba kernel:
-
-GEMM on flat buffers with leading dimensions and an accumulating form, which `np.dot` does not
-offer.
+"""BLAS from inside a Numba kernel: GEMM on flat buffers with leading dimensions and an
+accumulating form, which `np.dot` does not offer.
 
 It is the symbol that Numba's own `np.dot` calls (it looks SciPy's BLAS up once, then runs without
 the GIL), so kernels that use it cache.
@@ -18,9 +16,8 @@ NO, YES = ord("n"), ord("t")
 
 
 def gemm(ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc):
-    """C (m, n) = op(A) · op(B), added to C where `add`:
-
-    row-major in flat buffers that begin at the first element.
+    """C (m, n) = op(A) · op(B), added to C where `add`: row-major in flat buffers that begin at
+    the first element.
 
     ta, tb: whether A, B are stored transposed. lda, ldb, ldc: elements from one stored row to the
     next. m, n, k ≥ 1.

@@ -1,6 +1,4 @@
-"""A call made ready:
-
-the variant that runs, its outputs, and the ranges that the work is cut into.
+"""A call made ready: the variant that runs, its outputs, and the ranges that the work is cut into.
 
 The ranges depend on the operands alone, never on the number of threads, and partial results are
 added in the order of the ranges: the same bits for any number of threads.
@@ -46,8 +44,7 @@ class Launch:
         rows: int | None = None,
     ) -> None:
         self.op, self.variant, self.attrs = op, variant, dict(attrs)
-        op.check_precision(ins)
-        specs = op.infer(*ins, **attrs)
+        specs = op.outputs(ins, attrs)
         self.names = tuple(specs)
         self.outputs: tuple[Spec | None, ...] = tuple(
             spec if optional or name not in op.optional else None for name, spec in specs.items()

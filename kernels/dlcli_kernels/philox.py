@@ -1,6 +1,5 @@
-"""Philox4x32-10, a counter-based random generator:
-
-the same key and counter give the same numbers on every device, in any order.
+"""Philox4x32-10, a counter-based random generator: the same key and counter give the same numbers
+on every device, in any order.
 
 Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A block of four 32-bit
 words is a function of a 128-bit counter and a 64-bit key. Here the key is made of the seed and the
@@ -19,9 +18,8 @@ MASK = 0xFFFFFFFF
 
 
 def key(seed: int, stream: str) -> tuple[int, int]:
-    """The two key words of `stream` under `seed`:
-
-    the first 64 bits of SHA-256 of both, so that streams are independent.
+    """The two key words of `stream` under `seed`: the first 64 bits of SHA-256 of both, so that
+    streams are independent.
     """
     digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
@@ -51,9 +49,8 @@ def bits(k: tuple[int, int], counter: tuple[int, int, int], n: int) -> np.ndarra
 
 
 class Generator:
-    """Draws for one request, e.g. `Generator(seed, "shuffle", epoch)`:
-
-    each call continues where the last one stopped.
+    """Draws for one request, e.g. `Generator(seed, "shuffle", epoch)`: each call continues where
+    the last one stopped.
 
     seed: any integer. stream: a name. counter: up to three integers below 2³² that say which
     request it is.

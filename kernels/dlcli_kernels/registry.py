@@ -1,6 +1,5 @@
-"""Finds ops and variants by file name, and chooses the variant that runs. NumPy only:
-
-a variant's file is imported when it is asked for.
+"""Finds ops and variants by file name, and chooses the variant that runs. NumPy only: a variant's
+file is imported when it is asked for.
 
 A family is a folder with an `op.py`; a variant is a file `<device>_<how>.py` beside it. Adding the
 file is all the registration there is.
@@ -39,9 +38,8 @@ class NoVariant(LookupError):
 
 @dataclass(frozen=True)
 class Variant:
-    """One implementation of an op. `module` is None where a library is missing;
-
-    `missing` then says which.
+    """One implementation of an op. `module` is None where a library is missing; `missing` then
+    says which.
     """
 
     op: Op
@@ -163,12 +161,12 @@ def variants(op: Op, device: str | None = None) -> list[Variant]:
 
 
 def resolve(op: Op, device: str, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Variant:
-    """The first variant in the op's `prefer` list that supports these operands;
+    """The first variant in the op's `prefer` list that supports these operands.
 
-    on the CPU the reference is the last resort.
-
-    Raises NoVariant where a device has none.
+    On the CPU the reference is the last resort. ValueError if the operands do not fit the op: no
+    variant is asked about them then. NoVariant where a device has none.
     """
+    op.outputs(ins, attrs)
     for name in op.prefer.get((device, op.precision(ins)), ()):
         candidate = variant(op, name)
         if candidate.supports(ins, attrs):

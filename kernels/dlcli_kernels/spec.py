@@ -1,7 +1,5 @@
-"""What an op promises:
-
-shapes, a reference, gradients, tolerances, the cases to verify and the shapes to benchmark. NumPy
-only.
+"""What an op promises: shapes, a reference, gradients, tolerances, the cases to verify and the
+shapes to benchmark. NumPy only.
 
 A family's `op.py` builds one `Op` per operation; a variant file implements any of them as a
 function of the same name:
@@ -66,9 +64,8 @@ class Tol:
 
 @dataclass(frozen=True)
 class Arg:
-    """How the checker makes one operand: its shape, its values, its dtype (None:
-
-    the precision under test) and memory layout.
+    """How the checker makes one operand: its shape, its values, its dtype (None: the precision
+    under test) and memory layout.
     """
 
     shape: tuple[int, ...]
@@ -102,7 +99,6 @@ def zeros(*shape: int, dtype: Any = None) -> Arg:
 @dataclass(frozen=True)
 class Case:
     """One call to verify or benchmark: its operands and attributes. `make(rng, dtype) -> {name:
-
     array}` replaces or adds operands that depend on others.
     """
 
@@ -125,7 +121,6 @@ class Case:
 
 def case(name: str = "", /, make: Any = None, smooth: bool = True, **operands: Any) -> Case:
     """`case(x=normal(2, 3), act="relu")`: `Arg`s are operands, everything else is an attribute;
-
     operands not given are absent (None).
     """
     args = {k: v for k, v in operands.items() if isinstance(v, Arg)}
@@ -138,9 +133,8 @@ Cut = Mapping[str, int]
 
 @dataclass(eq=False, repr=False)
 class Op:
-    """One operation. `infer`, `reference` and `grad` are described in the fields;
-
-    names of operands come from `infer`'s signature.
+    """One operation. `infer`, `reference` and `grad` are described in the fields; names of
+    operands come from `infer`'s signature.
     """
 
     name: str
@@ -188,8 +182,15 @@ class Op:
         spec = ins[self.inputs.index(self.precision_of)]
         return spec.dtype.name if spec is not None else "float32"
 
-    def check_precision(self, ins: Sequence[Spec | None]) -> None:
-        """ValueError unless the floating inputs have one dtype (those named in `wide`: float64)."""
+    def outputs(self, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> dict[str, Spec]:
+        """What `infer` says. ValueError if the operands do not fit the op or each other.
+
+        The floating ones must have one dtype, but those named in `wide`, which are float64.
+        """
+        self._check_precision(ins)
+        return self.infer(*ins, **attrs)
+
+    def _check_precision(self, ins: Sequence[Spec | None]) -> None:
         main = ins[self.inputs.index(self.precision_of)]
         for name, spec in zip(self.inputs, ins, strict=True):
             if main is None or spec is None or spec.dtype.kind != "f":

@@ -6,7 +6,7 @@ from dlcli.cli import doctor
 
 def test_no_help_is_cut_short(dlcli):
     for group in ("models", "data"):
-        assert "..." not in dlcli(group, "--help").out.replace("INPUT...", "")
+        assert "..." not in dlcli(group, "--help").out.partition("Commands:")[2]
     words = dlcli("train", "--help").out.replace(",", " ").split()
     assert set(schedule.names()) <= set(words)
 

@@ -1,5 +1,6 @@
 """`dlcli predict`: a line of JSON for each input, whatever the input is."""
 
+import errno
 import io
 import json
 import sys
@@ -99,6 +100,18 @@ def test_a_file_gets_its_name_when_all_is_in_it(dlcli, fails, trained, digit):
     assert json.loads(Path("out.jsonl").read_text())["class"] == digit[1]
     assert "exists" in fails(2, "predict", trained, digit[0], "-o", "out.jsonl")
     assert "absent" in fails(9, "predict", trained, digit[0], "-o", "absent/out.jsonl")
+
+
+def test_a_file_in_a_folder_that_cannot_be_written_is_an_output_error_that_names_it(
+    dlcli, trained, digit, monkeypatch
+):
+    def read_only(self, *args, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    result = dlcli("predict", trained, digit[0], "-o", "absent/out.jsonl")
+    assert result.code == 9
+    assert "absent/out.jsonl: cannot be written" in result.err
 
 
 def test_a_failure_in_the_middle_leaves_no_file(dlcli, trained, digit, monkeypatch):

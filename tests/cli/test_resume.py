@@ -83,12 +83,12 @@ def test_a_run_stopped_within_an_epoch_and_given_no_more_steps_is_validated(dlcl
 
 def test_a_fallback_to_an_older_checkpoint_is_said_once(dlcli, a_copy):
     (a_copy / "checkpoints" / "last" / "state.json").unlink()
-    for epochs in ("5", "5"):
-        result = dlcli("train", "--resume", a_copy, "--epochs", epochs, "--no-plots")
-        assert result.code == 0, result.err
-        assert result.err.count("state.json: missing") == (
-            epochs == "5" and "goes on" in result.err
-        )
+    result = dlcli("train", "--resume", a_copy, "--no-plots")
+    assert result.code == 0, result.err
+    assert result.err.count("state.json: missing") == 1
+    result = dlcli("train", "--resume", a_copy, "--epochs", "5", "--no-plots")
+    assert result.code == 0, result.err
+    assert result.err.count("state.json: missing") == 1
 
 
 def test_a_damaged_status_keeps_no_run_from_going_on(dlcli, a_copy):

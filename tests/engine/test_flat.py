@@ -1,6 +1,5 @@
-"""Flat parameter buffers:
-
-views of one array, values kept, gradients written where the optimiser reads them.
+"""Flat parameter buffers: views of one array, values kept, gradients written where the optimiser
+reads them.
 """
 
 import numpy as np

@@ -28,8 +28,7 @@ def images(height, width, channels=2):
     ],
 )
 def test_same_pads_as_tensorflow_does(size, window, stride, dilation, sides):
-    """Figures by tf.nn.convolution's rule: (⌈n/s⌉ − 1)·s + (w − 1)·d + 1 − n, the half of it, rounded
-    down, before."""
+    """The rule of tf.nn.convolution: of (⌈n/s⌉ − 1)·s + (w − 1)·d + 1 − n in all, half before."""
     found = resolve_padding("same", (size, 4), (window, 1), (stride, 1), (dilation, 1))
     assert found == (sides, (0, 0))
 

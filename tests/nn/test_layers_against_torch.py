@@ -1,6 +1,5 @@
-"""Every layer against PyTorch:
-
-the output, the gradient for the input, and every parameter's gradient, in float64 and float32.
+"""Every layer against PyTorch: the output, the gradient for the input, and every parameter's
+gradient, in float64 and float32.
 """
 
 import numpy as np

@@ -212,6 +212,16 @@ def test_a_training_cut_by_max_steps_goes_on_within_the_epoch(tmp_path):
     ]
 
 
+def test_steps_that_no_validation_saw_are_validated_before_the_end(tmp_path):
+    with pytest.raises(Interrupted):
+        small.trainer(tmp_path / "run", observer=StopAt(4)).fit()
+    summary = resumed(tmp_path / "run", max_steps=2).fit()
+    assert (summary.steps, summary.stop, summary.already_finished) == (4, "max_steps", False)
+    assert summary.best == summary.last == RunDir.open(tmp_path / "run").metrics()[-1]
+    assert (summary.last["step"], summary.last["partial"]) == (4, True)
+    assert RunDir.open(tmp_path / "run").load("best").state["step"] == 4
+
+
 def test_time_spent_survives_a_resume(tmp_path):
     small.trainer(tmp_path / "run", max_time=1e-6).fit()
     assert resumed(tmp_path / "run", max_time=1e-6).fit().already_finished

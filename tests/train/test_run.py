@@ -183,6 +183,26 @@ def test_a_status_that_says_running_of_a_dead_process_is_killed(tmp_path):
     assert run.status()["started"] == status["started"]
 
 
+def test_a_status_that_is_damaged_is_none_and_is_replaced(tmp_path):
+    run = made(tmp_path / "run")
+    (run.path / "status.json").write_bytes(b"{")
+    assert run.status() == {}
+    run.write_status(state="finished")
+    assert run.status()["state"] == "finished"
+
+
+def test_a_run_is_untouched_until_something_was_saved(tmp_path):
+    run = made(tmp_path / "run")
+    assert run.untouched()
+    run.folder("checkpoints/last.tmp")
+    assert run.untouched()
+    run.append_metrics({"epoch": 1})
+    assert not run.untouched()
+    (run.path / "metrics.jsonl").unlink()
+    run.folder("checkpoints/last")
+    assert not run.untouched()
+
+
 def test_runs_are_listed_and_other_folders_passed_over(tmp_path):
     assert list_runs(tmp_path / "none") == []
     for name in ("one", "two"):

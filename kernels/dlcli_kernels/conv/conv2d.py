@@ -56,9 +56,8 @@ def infer(x, w, b=None, *, stride, padding, dilation, groups, act):
 
 
 def taps(size, filters, out, stride, padding, dilation):
-    """For each filter element (r, s):
-
-    itself and the slices of the padded input that it meets, one element per output.
+    """For each filter element (r, s): itself and the slices of the padded input that it meets, one
+    element per output.
     """
     for r in range(filters[0]):
         for s in range(filters[1]):

@@ -1,6 +1,5 @@
-"""What the CPU convolutions share, one image at a time on flat buffers:
-
-columns of patches, their scatter, pooling and its inverse.
+"""What the CPU convolutions share, one image at a time on flat buffers: columns of patches, their
+scatter, pooling and its inverse.
 
 A geometry is an int64 array, so that a kernel has one argument for it: see `geometry`. No op is
 implemented here.
@@ -15,9 +14,8 @@ H, W, C, K, R, S, P, Q, SH, SW, TOP, LEFT, DH, DW, G = range(15)
 
 
 def geometry(x_size, c, w_shape, out_size, stride, padding, dilation, groups):
-    """The geometry of a convolution whose output map is (P, Q);
-
-    a smaller map than the convolution's leaves its last rows out.
+    """The geometry of a convolution whose output map is (P, Q); a smaller map than the
+    convolution's leaves its last rows out.
     """
     k, r, s, _ = w_shape
     (top, _), (left, _) = padding
@@ -27,9 +25,8 @@ def geometry(x_size, c, w_shape, out_size, stride, padding, dilation, groups):
 
 
 def images_per_block(rows: int, columns: int) -> int:
-    """How many images share one product:
-
-    at least 192 rows where the column buffer stays below half a megabyte.
+    """How many images share one product: at least 192 rows where the column buffer stays below
+    half a megabyte.
     """
     return int(max(1, min(-(-192 // max(rows, 1)), 131072 // max(rows * columns, 1))))
 
@@ -46,9 +43,8 @@ def floats(like: Spec, n: int) -> Spec:
 
 @kernel
 def im2col(x, g, group, col):
-    """One image x (H·W·C) → col (P·Q, R·S·Cg):
-
-    a row per output, runs of S·Cg elements where the filter's columns touch.
+    """One image x (H·W·C) → col (P·Q, R·S·Cg): a row per output, runs of S·Cg elements where the
+    filter's columns touch.
     """
     h, w, c, r, s, p, q = g[H], g[W], g[C], g[R], g[S], g[P], g[Q]
     cg = c // g[G]
@@ -170,9 +166,8 @@ def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
 
 @kernel
 def unpool(dout, argmax, rows, cols, k, ph, pw, dz):
-    """One map:
-
-    dz (rows·ph, cols·pw, k) is dout (rows, cols, k) at each window's argmax and zero elsewhere.
+    """One map: dz (rows·ph, cols·pw, k) is dout (rows, cols, k) at each window's argmax and zero
+    elsewhere.
     """
     width = cols * pw * k
     for i in range(rows):

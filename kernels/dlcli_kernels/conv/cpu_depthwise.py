@@ -1,6 +1,5 @@
-"""Depthwise convolution, one filter per channel:
-
-a loop over filter elements whose inner loop runs along the channels of a pixel.
+"""Depthwise convolution, one filter per channel: a loop over filter elements whose inner loop runs
+along the channels of a pixel.
 
 A product per group would have one row and one column; here every step is a vector of channels,
 contiguous in NHWC.

@@ -1,6 +1,5 @@
-"""Direct convolution for few input channels:
-
-nine input scalars in registers times nine rows of the filter, over all output channels of a pixel.
+"""Direct convolution for few input channels: nine input scalars in registers times nine rows of
+the filter, over all output channels of a pixel.
 
 A product over R·S·C ≤ 75 terms is too thin for SGEMM, and writing the patches costs as much as the
 sum. The inner loop here runs over the output channels, contiguous in NHWC, and LLVM vectorises it.
@@ -53,9 +52,8 @@ def frame(g):
 
 
 def parts(p):
-    """Lengths of the pieces of the scratch:
-
-    the padded image, the filters by term, one pooled row's part of the map.
+    """Lengths of the pieces of the scratch: the padded image, the filters by term, one pooled
+    row's part of the map.
     """
     hp, wp = frame(p.g)
     rounds = -(-int(p.g[R] * p.g[S] * p.g[C]) // ROUND) * ROUND
@@ -106,9 +104,8 @@ def place(x, g, hp, wp, frame):
 
 @kernel
 def offsets(g, wp):
-    """Where each term of a patch lies from the patch's first element;
-
-    the terms that fill the last round repeat the first one.
+    """Where each term of a patch lies from the patch's first element; the terms that fill the last
+    round repeat the first one.
     """
     t = g[R] * g[S] * g[C]
     found = np.zeros(-(-t // ROUND) * ROUND, np.int64)

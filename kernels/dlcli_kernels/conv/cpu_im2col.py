@@ -1,6 +1,5 @@
-"""Convolution as products of a few images at a time:
-
-their patches are copied into a column buffer that stays in the L2 cache, then SGEMM.
+"""Convolution as products of a few images at a time: their patches are copied into a column buffer
+that stays in the L2 cache, then SGEMM.
 
 One image of 13×13×32 under 3×3 filters is a product of 121 × 288 by 288 × 64; small maps share one
 product. The whole batch is never unfolded. Takes every geometry; groups are products one after the
@@ -181,9 +180,8 @@ def wgrad_pool(dw, db, dout, argmax, x, n, g, ph, pw, block, col, z):
 
 
 class Plan:
-    """Sizes of one signature:
-
-    the geometry, the block and where column buffer and map lie in the scratch.
+    """Sizes of one signature: the geometry, the block and where column buffer and map lie in the
+    scratch.
     """
 
     def __init__(self, x_size, c, w_shape, pool, stride, padding, dilation, groups):

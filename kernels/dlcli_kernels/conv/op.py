@@ -1,7 +1,5 @@
-"""The ops of convolution:
-
-`conv2d.py` has the convolution and its two gradients, `pooled.py` the same with max-pooling in one
-pass.
+"""The ops of convolution: `conv2d.py` has the convolution and its two gradients, `pooled.py` the
+same with max-pooling in one pass.
 """
 
 from .conv2d import CONV2D, CONV2D_DGRAD, CONV2D_WGRAD

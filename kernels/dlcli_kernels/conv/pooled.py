@@ -1,6 +1,5 @@
-"""Convolution, bias, activation and max-pooling in one pass:
-
-the map stays in the cache, only its maxima leave it.
+"""Convolution, bias, activation and max-pooling in one pass: the map stays in the cache, only its
+maxima leave it.
 
 out[n,i,j,k] = act(max over the window of conv(x)[n,p,q,k]), windows of `pool` side by side; argmax
 (uint8) is the place in the window, row by row, which is all that backward needs. dgrad and wgrad
@@ -155,9 +154,8 @@ BACKWARD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
 
 
 def exact(*shape):
-    """Small whole numbers:
-
-    their sums are exact in float32, so that a maximum has one place, and ties are real ties.
+    """Small whole numbers: their sums are exact in float32, so that a maximum has one place, and
+    ties are real ties.
     """
     return Arg(shape, "integers", -3, 4)
 

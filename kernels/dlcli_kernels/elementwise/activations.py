@@ -1,7 +1,5 @@
-"""The table of activations:
-
-y = f(x), and dx from dy with whatever the derivative is cheapest in (the output y, or the input
-x).
+"""The table of activations: y = f(x), and dx from dy with whatever the derivative is cheapest in
+(the output y, or the input x).
 
 Plain NumPy in any float type. An activation whose gradient needs only y can be the epilogue of a
 product or a convolution.
@@ -27,9 +25,8 @@ class Activation:
 
 
 def erf(x: Array) -> Array:
-    """The error function, element by element with the C library's: NumPy has none. Slow;
-
-    a reference.
+    """The error function, element by element with the C library's: NumPy has none. Slow; a
+    reference.
     """
     import math
 

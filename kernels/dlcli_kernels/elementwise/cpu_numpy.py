@@ -1,6 +1,5 @@
-"""NumPy in place on ranges that fit the cache:
-
-its exp and tanh are vectorised, and no temporary is larger than a range.
+"""NumPy in place on ranges that fit the cache: its exp and tanh are vectorised, and no temporary
+is larger than a range.
 
 Activations that have no line here run their row of `activations.py`.
 """
@@ -66,9 +65,8 @@ def act_grad(out, saved, dout, *, act):
 
 
 def epilogue(z, bias, act):
-    """z ← act(z + bias) in place, bias along the last axis:
-
-    the end of a product or a convolution on a range still in the cache.
+    """z ← act(z + bias) in place, bias along the last axis: the end of a product or a convolution
+    on a range still in the cache.
     """
     if bias is not None:
         np.add(z, bias, out=z)

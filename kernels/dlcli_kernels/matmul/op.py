@@ -1,6 +1,5 @@
-"""Matrix product with bias and activation as epilogue:
-
-out[m, n] = act(bias[n] + Σₖ A[m, k] · B[k, n]).
+"""Matrix product with bias and activation as epilogue: out[m, n] = act(bias[n] + Σₖ A[m, k] · B[k,
+n]).
 
 a is (M, K), or (K, M) with `ta`; b is (K, N), or (N, K) with `tb`; bias (N,). A dense layer is
 matmul(x, w, bias, tb=True) with w (out, in).
@@ -59,9 +58,8 @@ def grad(call, ins, outs, douts, needed, *, ta=False, tb=False, act=None):
 
 
 def cut(a, b, bias=None, *, ta=False, tb=False, act=None):
-    """By rows of the result, or by its columns where they are more:
-
-    b is then the operand that is cut.
+    """By rows of the result, or by its columns where they are more: b is then the operand that is
+    cut.
     """
     m, n, _ = extents(a, b, ta, tb)
     if n > 4 * m:
