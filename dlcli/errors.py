@@ -88,5 +88,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     import difflib
 
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(names)}"

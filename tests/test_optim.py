@@ -62,6 +62,55 @@ def test_gradients_of_several_backward_passes_are_added_until_the_next_step_begi
     np.testing.assert_array_equal(moved(optimizer, values)["b"], [[4.0]])
 
 
+def test_a_parameter_without_a_gradient_in_this_step_is_not_moved_by_the_last_one_s():
+    values = parameters()
+    optimizer = optim.make("sgd", values)
+    moved(optimizer, values)
+    before = values["a"].numpy()
+    optimizer.zero_grad()
+    backward(apply("scale", values["b"], by=1.0))
+    optimizer.step(1.0)
+    np.testing.assert_array_equal(values["a"].data, before)
+
+
+def test_l1_pulls_every_weight_towards_zero_by_a_constant():
+    values = parameters()
+    values["a"].data[...] = -2.0, 0.0
+    found = moved(optim.make("sgd", values, l1=0.25), values, lr=0.5)
+    np.testing.assert_array_equal(found["a"], 0.5 * (LOSS["a"] + [-0.25, 0.0]))
+    np.testing.assert_array_equal(found["b"], 0.5 * (LOSS["b"] + 0.25))
+
+
+TORCHS = {
+    "sgd": ("SGD", {}),
+    "momentum": ("SGD", {"momentum": 0.8, "dampening": 0.1}),
+    "nesterov": ("SGD", {"momentum": 0.8, "nesterov": True}),
+    "rmsprop": ("RMSprop", {"momentum": 0.5, "centered": True, "alpha": 0.9}),
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", optim.names())
+def test_settings_weight_decay_and_clipping_act_as_in_torch(name):
+    torch = pytest.importorskip("torch")
+    kind, theirs = TORCHS[name]
+    settings = {key: value for key, value in theirs.items() if key != "nesterov"}
+    values = parameters()
+    ours = optim.make(name, values, weight_decay=0.1, clip_norm=2.0, **settings)
+    weights = [torch.tensor(p.numpy(), requires_grad=True) for p in values.values()]
+    other = getattr(torch.optim, kind)(weights, lr=0.3, weight_decay=0.1, **theirs)
+    for _ in range(4):
+        moved(ours, values, lr=0.3)
+        for weight, gradient in zip(weights, LOSS.values(), strict=True):
+            weight.grad = torch.tensor(gradient)
+        torch.nn.utils.clip_grad_norm_(weights, 2.0)
+        other.step()
+    for p, weight in zip(values.values(), weights, strict=True):
+        np.testing.assert_allclose(p.data, weight.detach().numpy(), rtol=1e-9)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("name", optim.names())
 def test_a_gradient_that_is_not_finite_moves_nothing_until_it_is_taken_back(name, bad):

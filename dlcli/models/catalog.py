@@ -103,7 +103,7 @@ def _line(error: BaseException, path: Path) -> int:
     """The line of `path` in which the error was raised, the deepest one."""
     line, frame = 0, error.__traceback__
     while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(path):
+        if Path(frame.tb_frame.f_code.co_filename).resolve() == path.resolve():
             line = frame.tb_lineno
         frame = frame.tb_next
     return line

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import nn
-from ..errors import UsageError
-from .classifier import Classifier
+from dlcli import nn
+from dlcli.errors import UsageError
+from dlcli.models.classifier import Classifier
 
 DESCRIPTION = "three 3×3 convolutions, two max-pools, two dense layers"
 ADAPTS = (

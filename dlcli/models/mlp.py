@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import nn
-from ..errors import UsageError, did_you_mean
-from .classifier import Classifier
+from dlcli import nn
+from dlcli.errors import UsageError, did_you_mean
+from dlcli.models.classifier import Classifier
 
 DESCRIPTION = "a feed-forward network with any number of hidden layers"
 ADAPTS = "The image is flattened, whatever its size and channels."

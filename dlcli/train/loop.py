@@ -127,7 +127,7 @@ class Trainer:
         """
         with self.run.lock():
             stop = self.progress.why_stop(self.recipe)
-            if already := stop is not None and not self._unvalidated():
+            if already := stop is not None and not self.progress.unvalidated:
                 if self.run.status().get("state") != "finished":  # killed just before it said so
                     self._status(state="finished", stop=stop)
             else:
@@ -147,7 +147,7 @@ class Trainer:
                 self._save("last")  # from here on the run can be resumed
             while (stop := self.progress.why_stop(self.recipe)) is None:
                 self._epoch()
-            if self._unvalidated():  # stopped between, and resumed with no more steps to do
+            if self.progress.unvalidated:  # stopped between, and resumed with no more steps to do
                 self._end_epoch(0.0, 0)
             outcome = {"state": "finished", "stop": stop}
         except DlcliError as error:
@@ -189,11 +189,6 @@ class Trainer:
                 "warnings": self.warnings,
             }
         )
-
-    def _unvalidated(self) -> bool:
-        """Whether steps were done since the last validation."""
-        p = self.progress
-        return p.step > 0 and (p.last is None or p.last["step"] != p.step)
 
     def _epoch(self) -> None:
         """Steps to the end of the epoch or of the training, then validation and checkpoints."""

@@ -64,6 +64,11 @@ class Progress:
             raise CheckpointError(f"{where}: damaged", why="a count is negative")
         return found
 
+    @property
+    def unvalidated(self) -> bool:
+        """Whether steps were done since the last validation."""
+        return self.step > 0 and (self.last is None or self.last["step"] != self.step)
+
     def improves(self, record: dict[str, Any], monitor: str) -> tuple[bool, bool]:
         """Whether `record` is the best so far, and whether by `monitor` itself.
 

@@ -44,7 +44,7 @@ __all__ = [
     "single_threaded_blas",
 ]
 
-SPIN = 200.0  # µs that a thread spins before it sleeps: longer than Python takes from op to op
+SPIN = 100.0  # µs that a thread spins before it sleeps: as long as Python takes from op to op
 HEAD_START = 4.0  # µs that the caller needs to enter its own kernel and let go of the GIL
 STAGGER = 8.0  # µs that each further worker needs the GIL for, to enter its kernel
 

@@ -56,6 +56,14 @@ def test_a_wrong_shape_is_refused_by_the_contract_before_any_kernel_runs():
         apply("matmul", Tensor(np.ones((2, 3))), Tensor(np.ones((2, 3))))
 
 
+def test_the_memory_of_signatures_is_bounded(monkeypatch):
+    monkeypatch.setattr(executor, "MOST_SIGNATURES", 3)
+    for n in range(10):
+        x = Tensor(np.ones(n))
+        np.testing.assert_array_equal(apply("add", x, x).data, np.full(n, 2.0))
+        assert len(executor.current().launches) <= 3
+
+
 @pytest.mark.parametrize("size", [4, 1_000_000], ids=["one range", "many ranges"])
 def test_kernels_do_not_warn_of_overflow_or_nan_on_any_thread(size):
     executor.configure(3)

@@ -61,6 +61,16 @@ def test_an_op_that_fails_leaves_the_tape_as_it_was():
     np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])
 
 
+def test_within_no_grad_views_are_not_recorded_either_and_an_inner_end_ends_nothing():
+    x = parameter(1.0, 2.0)
+    with no_grad():
+        with no_grad():
+            assert not x.reshape(2, 1).requires_grad
+        assert not x.reshape(2, 1).requires_grad
+        assert not apply("scale", x, by=2.0).requires_grad
+    assert not tape._tape
+
+
 def test_recording_goes_on_after_an_error_within_no_grad():
     x = parameter(1.0)
     with pytest.raises(RuntimeError), no_grad():

@@ -1,5 +1,7 @@
 """Models adapt to the images and classes, are found by file name, and start from their seed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,9 +81,10 @@ def test_dropout_draws_anew_in_each_step_and_not_in_evaluation(name):
 
 
 def test_bad_settings_and_unknown_names_are_usage_errors_with_a_suggestion():
-    with pytest.raises(UsageError) as error:
-        catalog.load("cnm")
-    assert "did you mean 'cnn'" in error.value.hint
+    for typo in ("cnm", "CNN"):
+        with pytest.raises(UsageError) as error:
+            catalog.load(typo)
+        assert "did you mean 'cnn'" in error.value.hint
     for name, bad in (
         ("mlp", {"activation": "rely"}),
         ("mlp", {"hidden": (0,)}),
@@ -118,6 +121,15 @@ def test_a_model_in_a_file_of_one_s_own_is_built_like_any_other(tmp_path):
     assert list(model.named_parameters()) == ["1.weight"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_of_a_shipped_model_is_a_model_of_one_s_own(tmp_path, name):
+    path = tmp_path / "my_model.py"
+    path.write_bytes(Path(catalog.load(name).__file__).read_bytes())
+    module = catalog.load_file(path)
+    model = module.build(module.Config(), (8, 8, 1), 3, seed=0)
+    assert model.state_dict().keys() == build(name, (8, 8, 1), 3).state_dict().keys()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -127,11 +139,14 @@ def test_a_model_in_a_file_of_one_s_own_is_built_like_any_other(tmp_path):
     ],
     ids=["broken syntax", "no model", "missing import"],
 )
-def test_a_file_that_is_no_model_is_refused_with_its_place(tmp_path, text, message):
+def test_a_file_that_is_no_model_is_refused_with_its_place(tmp_path, monkeypatch, text, message):
     path = tmp_path / "my_model.py"
     path.write_text(text)
     with pytest.raises(CheckpointError, match=message):
         catalog.load_file(path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        catalog.load_file(Path(path.name))
     with pytest.raises(CheckpointError, match="no such model file"):
         catalog.load_file(tmp_path / "missing.py")
 
