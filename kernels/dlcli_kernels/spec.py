@@ -32,7 +32,9 @@ class Spec:
 
     @staticmethod
     def of(array: Any) -> Spec:
-        return Spec(array.shape, array.dtype)
+        """The spec of what a variant is given for `array`: in native byte order."""
+        dtype = array.dtype
+        return Spec(array.shape, dtype if dtype.isnative else dtype.newbyteorder("="))
 
     @property
     def size(self) -> int:

@@ -222,6 +222,8 @@ def test_a_warm_up_longer_than_the_training_lasts_all_of_it(tmp_path):
 
 def test_the_state_of_a_run_is_valid_json_throughout(tmp_path):
     small.trainer(tmp_path / "run", epochs=1).fit()
+    found = {path.name for path in tmp_path.rglob("*.json")}
+    assert {"status.json", "state.json", "model.json", "manifest.json"} <= found
     for path in tmp_path.rglob("*.json"):
         json.loads(path.read_bytes(), parse_constant=pytest.fail)
 

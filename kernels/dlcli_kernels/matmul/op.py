@@ -78,6 +78,7 @@ def grain(a, b, bias=None, *, ta=False, tb=False, act=None):
 SIZES = [
     (1, 1, 1),
     (2, 3, 5),
+    (9, 9, 9),
     (17, 19, 23),
     (64, 10, 64),
     (5, 1, 7),
