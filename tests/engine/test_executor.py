@@ -56,6 +56,11 @@ def test_a_wrong_shape_is_refused_by_the_contract_before_any_kernel_runs():
         apply("matmul", Tensor(np.ones((2, 3))), Tensor(np.ones((2, 3))))
 
 
+def test_a_gradient_that_is_shorter_than_its_output_is_refused_not_read_beyond_its_end():
+    with pytest.raises(ValueError, match="one shape"):
+        apply("act_grad", Tensor(np.ones((4, 5))), Tensor(np.ones((2, 5))), act="relu")
+
+
 def test_the_memory_of_signatures_is_bounded(monkeypatch):
     monkeypatch.setattr(executor, "MOST_SIGNATURES", 3)
     for n in range(10):

@@ -21,11 +21,11 @@ def operands(shape, dtype=np.float64):
     return x.astype(dtype), f.astype(dtype), b.astype(dtype)
 
 
-def run(name, *ins, **attrs):
+def run(name, *ins, optional=True, **attrs):
     op = registry.op(name)
     ins = (*ins, *(None,) * (len(op.inputs) - len(ins)))
     specs = [None if a is None else Spec.of(a) for a in ins]
-    launch = Launch(op, registry.resolve(op, "cpu", specs, attrs), specs, attrs)
+    launch = Launch(op, registry.resolve(op, "cpu", specs, attrs), specs, attrs, optional=optional)
     outs = launch.allocate(lambda s: np.full(s.shape, 77, s.dtype))
     launch.run(outs, ins)
     return outs
@@ -103,13 +103,18 @@ def test_an_infinite_pixel_makes_its_outputs_infinite_and_none_of_them_nan(filte
     np.testing.assert_array_equal(np.isinf(out), np.isinf(want))
 
 
-def test_a_nan_pixel_survives_relu_and_pooling():
-    x, w = np.ones((1, 6, 6, 1), np.float32), -np.ones((8, 3, 3, 1), np.float32)
-    x[0, 0, 0, 0] = np.nan
+@pytest.mark.parametrize("optional", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("corner", [0, 5])
+@pytest.mark.parametrize("filters", [8, 5], ids=["direct", "im2col"])
+def test_a_nan_pixel_survives_relu_and_pooling(filters, corner, optional):
+    x, w = np.ones((1, 6, 6, 1), np.float32), -np.ones((filters, 3, 3, 1), np.float32)
+    x[0, corner, corner, 0] = np.nan
     for name, pool in (("conv2d_pool", {"pool": (2, 2)}), ("conv2d", {})):
-        out = run(name, x, w, act="relu", **PLAIN, **pool)[0]
-        assert np.isnan(out[0, 0, 0]).all()
-        assert (out[0, 1:] == 0).all()
+        out = run(name, x, w, act="relu", optional=optional, **PLAIN, **pool)[0]
+        at = -1 if corner else 0
+        assert np.isnan(out[0, at, at]).all()
+        assert np.isnan(out).sum() == filters
+        assert (out[~np.isnan(out)] == 0).all()
 
 
 def test_gradients_of_a_map_that_does_not_belong_to_the_images_are_refused():

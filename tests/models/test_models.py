@@ -1,6 +1,7 @@
 """Models adapt to the images and classes, are found by file name, and start from their seed."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,6 +79,34 @@ def test_dropout_draws_anew_in_each_step_and_not_in_evaluation(name):
         third, fourth = model(x).data, model(x).data
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(third, fourth)
+
+
+def test_labels_are_smoothed_in_training_and_not_in_evaluation():
+    model = build("mlp", (2, 2, 1), classes=3)
+    rng = np.random.default_rng(0)
+    batch = SimpleNamespace(
+        x=rng.standard_normal((5, 2, 2, 1)).astype(np.float32), y=np.arange(5) % 3
+    )
+    (phase,) = model.phases()
+
+    def loss(smoothing):
+        model.label_smoothing = smoothing
+        with no_grad():
+            return phase.loss(batch)[0].item()
+
+    assert loss(0.3) != loss(0.0)
+    model.eval()
+    assert loss(0.3) == loss(0.0)
+
+
+def test_a_summary_leaves_the_mode_as_it_was_also_after_an_error():
+    model = build("cnn", (8, 8, 1))
+    for shape in ((8, 8, 1), (8, 8, 2)):
+        try:
+            catalog.summary(model, shape)
+        except ValueError:
+            assert shape[2] == 2
+        assert all(module.training for _, module in model.modules())
 
 
 def test_bad_settings_and_unknown_names_are_usage_errors_with_a_suggestion():

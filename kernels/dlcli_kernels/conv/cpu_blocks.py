@@ -137,7 +137,7 @@ def max_pool(z, rows, cols, k, ph, pw, b, relu, out, argmax):
                     for v in range(pw):
                         src = z[first + u * width + v * k : first + u * width + v * k + k]
                         for e in range(k):
-                            o[e] = src[e] if not src[e] <= o[e] else o[e]
+                            o[e] = src[e] if (src[e] > o[e]) | (src[e] != src[e]) else o[e]
             elif ph == 2 and pw == 2:
                 a = argmax[at : at + k]
                 z0, z1 = z[first : first + k], z[first + k : first + 2 * k]

@@ -148,9 +148,10 @@ LONG_RUNS = [  # S·C of 24 and more, with padding that the filters do and do no
     (2, 11, 10, 9, 7, 2, 3, (2, 1), ((2, 0), (1, 1)), (2, 1), 1),
     (1, 7, 7, 24, 5, 1, 1, (1, 2), ((0, 0), (0, 0)), (1, 1), 1),
 ]  # fmt: skip
-POOLED = [SHAPES[i] for i in (0, 2, 1, 3, 4, 5, 9, 12, 13, 14)] + LONG_RUNS
+POOLED = [SHAPES[i] for i in (0, 2, 1, 3, 4, 5, 9, 12, 13, 14, 15)] + LONG_RUNS
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
-BACKWARD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
+DGRAD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
+WGRAD = {("cpu", p): ("cpu_few_taps", "cpu_chosen", "cpu_im2col") for p in PRECISIONS}
 
 
 def exact(*shape):
@@ -201,7 +202,7 @@ CONV2D_POOL_DGRAD = Op(
     cases=[pooled_case(dgrad_case(shape), shape, (2, 2)) for shape in POOLED]
     + [pooled_case(dgrad_case(shape), shape, (3, 2)) for shape in (SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(dgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
-    prefer=BACKWARD,
+    prefer=DGRAD,
 )
 CONV2D_POOL_WGRAD = Op(
     "conv2d_pool_wgrad",
@@ -213,5 +214,5 @@ CONV2D_POOL_WGRAD = Op(
     cases=[pooled_case(wgrad_case(shape, bias=shape[3] != 2), shape, (2, 2)) for shape in POOLED]
     + [pooled_case(wgrad_case(shape), shape, (3, 2)) for shape in (SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(wgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
-    prefer=BACKWARD,
+    prefer=WGRAD,
 )
