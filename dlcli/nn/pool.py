@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..engine.tape import apply
 from ..engine.tensor import Tensor
 from .functional import Padding, Pair, pair, resolve_padding
 from .module import Module
 
 
-class MaxPool2d(Module):
-    """The maximum of each window: (N, H, W, C) → (N, P, Q, C).
+class Pool2d(Module):
+    """What the windowed pools share: window, stride (the window's extent unless given), padding.
 
-    stride: the window's extent unless given. padding: as in Conv2d, each side less than the window.
-    ValueError, when it is called, if a window does not fit the map.
+    padding: as in Conv2d, each side less than the window. ValueError, when it is called, if a
+    window does not fit the map.
     """
 
     def __init__(
@@ -22,13 +24,22 @@ class MaxPool2d(Module):
         self.stride = self.window if stride is None else pair(stride)
         self.padding = padding
 
+    def geometry(self, x: Tensor) -> dict[str, Any]:
+        """The attributes of the op for a map x (N, H, W, C)."""
+        size = (x.shape[1], x.shape[2])
+        padding = resolve_padding(self.padding, size, self.window, self.stride)
+        return {"window": self.window, "stride": self.stride, "padding": padding}
+
+
+class MaxPool2d(Pool2d):
+    """The maximum of each window: (N, H, W, C) → (N, P, Q, C)."""
+
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        padding = resolve_padding(self.padding, (x.shape[1], x.shape[2]), self.window, self.stride)
-        return apply("maxpool2d", x, window=self.window, stride=self.stride, padding=padding)
+        return apply("maxpool2d", x, **self.geometry(x))
 
 
-class AvgPool2d(MaxPool2d):
+class AvgPool2d(Pool2d):
     """The mean of each window; zeros of the padding count unless `count_include_pad` is False."""
 
     def __init__(
@@ -43,15 +54,7 @@ class AvgPool2d(MaxPool2d):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        padding = resolve_padding(self.padding, (x.shape[1], x.shape[2]), self.window, self.stride)
-        return apply(
-            "avgpool2d",
-            x,
-            window=self.window,
-            stride=self.stride,
-            padding=padding,
-            count_include_pad=self.count_include_pad,
-        )
+        return apply("avgpool2d", x, **self.geometry(x), count_include_pad=self.count_include_pad)
 
 
 class GlobalAvgPool2d(Module):

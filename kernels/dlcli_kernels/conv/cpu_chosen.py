@@ -12,7 +12,7 @@ import numpy as np
 from ..cpu import kernel
 from .cpu_blocks import DH, LEFT, SH, SW, TOP, C, H, K, P, Q, R, S, W, flat, floats
 from .cpu_direct import frame, place
-from .cpu_im2col import GEOMETRY, NONE, plan, sizes
+from .cpu_im2col import GEOMETRY, NONE, layout, sizes
 
 SHORTEST_RUN = 24  # floats: below, a dense product is faster
 
@@ -28,7 +28,7 @@ def supports(name, *ins, **attrs):
 def workspace(name, *ins, **attrs):
     """One image in its frame: zeros around it stand for the padding."""
     x_size, c, w = sizes(name, ins, attrs)
-    p = plan(x_size, c, w, attrs["pool"], **{key: attrs[key] for key in GEOMETRY})
+    p = layout(x_size, c, w, attrs["pool"], **{key: attrs[key] for key in GEOMETRY})
     hp, wp = frame(p.g)
     return floats(ins[0], hp * wp * c)
 
@@ -133,13 +133,13 @@ def dgrad(dx, dout, argmax, n, w, g, ph, pw, hp, wp, framed):
 
 def conv2d_pool_wgrad(dw, *rest, filters, bias, pool, scratch, **geometry):
     db, dout, argmax, x = rest if bias else (NONE[dw.dtype], *rest)
-    g = plan(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry).g
+    g = layout(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry).g
     wgrad(
         flat(dw), db, flat(dout), flat(argmax), flat(x), x.shape[0], g, *pool, *frame(g), scratch
     )  # fmt: skip
 
 
 def conv2d_pool_dgrad(out, dout, argmax, w, *, size, pool, scratch, **geometry):
-    g = plan(tuple(size), out.shape[3], w.shape, pool, **geometry).g
+    g = layout(tuple(size), out.shape[3], w.shape, pool, **geometry).g
     n = out.shape[0]
     dgrad(flat(out), flat(dout), flat(argmax), n, flat(w), g, *pool, *frame(g), scratch)

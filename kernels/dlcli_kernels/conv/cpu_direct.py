@@ -31,7 +31,7 @@ from .cpu_blocks import (
     floats,
     max_pool,
 )
-from .cpu_im2col import GEOMETRY, NO_ARGMAX, _bias, plan
+from .cpu_im2col import GEOMETRY, NO_ARGMAX, bias_or_empty, layout
 
 ROUND = 9  # input scalars held in registers
 
@@ -65,7 +65,7 @@ def parts(p):
 
 
 def workspace(name, x, w, b, **attrs):
-    p = plan(
+    p = layout(
         x.shape[1:3],
         x.shape[3],
         w.shape,
@@ -186,7 +186,7 @@ def forward_pool(out, argmax, x, n, w, b, relu, g, ph, pw, hp, wp, framed, wt, z
 
 
 def conv2d(out, x, w, b, *, act, scratch, **geometry):
-    p = plan(x.shape[1:3], x.shape[3], w.shape, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], w.shape, **geometry)
     image, filters, _ = parts(p)
     framed, wt = scratch[:image], scratch[image : image + filters]
     forward(
@@ -194,7 +194,7 @@ def conv2d(out, x, w, b, *, act, scratch, **geometry):
         flat(x),
         x.shape[0],
         flat(w),
-        _bias(b, x),
+        bias_or_empty(b, x),
         act == "relu",
         p.g,
         *frame(p.g),
@@ -206,11 +206,11 @@ def conv2d(out, x, w, b, *, act, scratch, **geometry):
 
 
 def conv2d_pool(out, argmax, x, w, b, *, act, pool, scratch, **geometry):
-    p = plan(x.shape[1:3], x.shape[3], w.shape, pool, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], w.shape, pool, **geometry)
     image, filters, _ = parts(p)
     framed, wt, z = scratch[:image], scratch[image : image + filters], scratch[image + filters :]
     a = NO_ARGMAX if argmax is None else flat(argmax)
-    bias, relu = _bias(b, x), act == "relu"
+    bias, relu = bias_or_empty(b, x), act == "relu"
     forward_pool(
         flat(out),
         a,

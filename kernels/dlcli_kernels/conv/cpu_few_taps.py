@@ -12,7 +12,7 @@ from ..cpu import kernel
 from .cpu_blocks import C, H, K, R, S, W, flat, floats
 from .cpu_chosen import origins
 from .cpu_direct import frame, offsets, place
-from .cpu_im2col import GEOMETRY, NONE, plan, sizes
+from .cpu_im2col import GEOMETRY, NONE, layout, sizes
 
 
 def supports(name, *ins, **attrs):
@@ -32,7 +32,7 @@ def parts(p, k):
 
 def workspace(name, *ins, **attrs):
     x_size, c, w = sizes(name, ins, attrs)
-    p = plan(x_size, c, w, attrs["pool"], **{key: attrs[key] for key in GEOMETRY})
+    p = layout(x_size, c, w, attrs["pool"], **{key: attrs[key] for key in GEOMETRY})
     return floats(ins[0], sum(parts(p, w[0])))
 
 
@@ -78,7 +78,7 @@ def wgrad(dw, db, dout, argmax, x, n, g, ph, pw, hp, wp, framed, dwt, rows):
 
 def conv2d_pool_wgrad(dw, *rest, filters, bias, pool, scratch, **geometry):
     db, dout, argmax, x = rest if bias else (NONE[dw.dtype], *rest)
-    p = plan(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry)
     image, by_term, _ = parts(p, dw.shape[0])
     framed, dwt = scratch[:image], scratch[image : image + by_term]
     rows, n = scratch[image + by_term :], x.shape[0]

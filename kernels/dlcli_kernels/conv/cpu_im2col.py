@@ -179,7 +179,7 @@ def wgrad_pool(dw, db, dout, argmax, x, n, g, ph, pw, block, col, z):
 # --- the ops --------------------------------------------------------------------------------------
 
 
-class Plan:
+class Layout:
     """Sizes of one signature: the geometry, the block and where column buffer and map lie in the
     scratch.
     """
@@ -196,14 +196,14 @@ class Plan:
         self.pool = pool
 
 
-_plans = {}
+_layouts = {}
 
 
-def plan(x_size, c, w_shape, pool=None, *, stride, padding, dilation, groups):
+def layout(x_size, c, w_shape, pool=None, *, stride, padding, dilation, groups):
     key = (x_size, c, w_shape, pool, stride, padding, dilation, groups)
-    if key not in _plans:
-        _plans[key] = Plan(*key)
-    return _plans[key]
+    if key not in _layouts:
+        _layouts[key] = Layout(*key)
+    return _layouts[key]
 
 
 GEOMETRY = ("stride", "padding", "dilation", "groups")
@@ -219,7 +219,7 @@ def workspace(name, *ins, **attrs):
     """The column buffer of a block and, with pooling, its map."""
     geometry = {key: attrs[key] for key in GEOMETRY}
     x_size, c, w_shape = sizes(name, ins, attrs)
-    p = plan(x_size, c, w_shape, attrs.get("pool"), **geometry)
+    p = layout(x_size, c, w_shape, attrs.get("pool"), **geometry)
     return floats(ins[0], p.col + p.z)
 
 
@@ -234,24 +234,32 @@ def sizes(name, ins, attrs):
     return x[1:3], x[3], (ins[0].shape[3], *attrs["filters"], x[3] // attrs["groups"])
 
 
-def _bias(b, like):
+def bias_or_empty(b, like):
     return NONE[like.dtype] if b is None else b
 
 
 def conv2d(out, x, w, b, *, act, scratch, **geometry):
-    p = plan(x.shape[1:3], x.shape[3], w.shape, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], w.shape, **geometry)
     forward(
-        flat(out), flat(x), x.shape[0], flat(w), _bias(b, x), act == "relu", p.g, p.block, scratch
+        flat(out),
+        flat(x),
+        x.shape[0],
+        flat(w),
+        bias_or_empty(b, x),
+        act == "relu",
+        p.g,
+        p.block,
+        scratch,
     )
     if act not in (None, "relu"):
         epilogue(out, None, act)
 
 
 def conv2d_pool(out, argmax, x, w, b, *, act, pool, scratch, **geometry):
-    p = plan(x.shape[1:3], x.shape[3], w.shape, pool, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], w.shape, pool, **geometry)
     a = NO_ARGMAX if argmax is None else flat(argmax)
     col, z = scratch[: p.col], scratch[p.col :]
-    bias, relu = _bias(b, x), act == "relu"
+    bias, relu = bias_or_empty(b, x), act == "relu"
     forward_pool(
         flat(out), a, flat(x), x.shape[0], flat(w), bias, relu, p.g, *pool, p.block, col, z
     )
@@ -260,12 +268,12 @@ def conv2d_pool(out, argmax, x, w, b, *, act, pool, scratch, **geometry):
 
 
 def conv2d_dgrad(out, dout, w, *, size, scratch, **geometry):
-    p = plan(tuple(size), out.shape[3], w.shape, **geometry)
+    p = layout(tuple(size), out.shape[3], w.shape, **geometry)
     dgrad(flat(out), flat(dout), out.shape[0], flat(w), p.g, p.block, scratch)
 
 
 def conv2d_pool_dgrad(out, dout, argmax, w, *, size, pool, scratch, **geometry):
-    p = plan(tuple(size), out.shape[3], w.shape, pool, **geometry)
+    p = layout(tuple(size), out.shape[3], w.shape, pool, **geometry)
     col, z = scratch[: p.col], scratch[p.col :]
     dgrad_pool(
         flat(out), flat(dout), flat(argmax), out.shape[0], flat(w), p.g, *pool, p.block, col, z
@@ -274,13 +282,13 @@ def conv2d_pool_dgrad(out, dout, argmax, w, *, size, pool, scratch, **geometry):
 
 def conv2d_wgrad(dw, *rest, filters, bias, scratch, **geometry):
     db, dout, x = rest if bias else (NONE[dw.dtype], *rest)
-    p = plan(x.shape[1:3], x.shape[3], dw.shape, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], dw.shape, **geometry)
     wgrad(flat(dw), db, flat(dout), flat(x), x.shape[0], p.g, p.block, scratch)
 
 
 def conv2d_pool_wgrad(dw, *rest, filters, bias, pool, scratch, **geometry):
     db, dout, argmax, x = rest if bias else (NONE[dw.dtype], *rest)
-    p = plan(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry)
+    p = layout(x.shape[1:3], x.shape[3], dw.shape, pool, **geometry)
     col, z = scratch[: p.col], scratch[p.col :]
     wgrad_pool(
         flat(dw), db, flat(dout), flat(argmax), flat(x), x.shape[0], p.g, *pool, p.block, col, z
