@@ -240,17 +240,8 @@ def bias_or_empty(b, like):
 
 def conv2d(out, x, w, b, *, act, scratch, **geometry):
     p = layout(x.shape[1:3], x.shape[3], w.shape, **geometry)
-    forward(
-        flat(out),
-        flat(x),
-        x.shape[0],
-        flat(w),
-        bias_or_empty(b, x),
-        act == "relu",
-        p.g,
-        p.block,
-        scratch,
-    )
+    bias, relu = bias_or_empty(b, x), act == "relu"
+    forward(flat(out), flat(x), x.shape[0], flat(w), bias, relu, p.g, p.block, scratch)
     if act not in (None, "relu"):
         epilogue(out, None, act)
 

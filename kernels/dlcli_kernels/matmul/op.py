@@ -68,11 +68,14 @@ def cut(a, b, bias=None, *, ta=False, tb=False, act=None):
 
 
 def grain(a, b, bias=None, *, ta=False, tb=False, act=None):
-    """About 4 MFLOP per range, and a multiple of 16 rows for the product's register tiles."""
+    """Ranges of 8 MFLOP and more, at most 16, a power of two of them so that threads share evenly.
+
+    Each range packs the whole of the other operand anew, so that thin ones are slow.
+    """
     m, n, k = extents(a, b, ta, tb)
-    long, other = (n, m) if n > 4 * m else (m, n)
-    rows = max(4_000_000 // max(2 * other * k, 1), long // 16)
-    return max(16, -(-rows // 16) * 16)
+    long = n if n > 4 * m else m
+    ranges = min(16, 1 << max(2 * m * n * k // 8_000_000, 1).bit_length() - 1)
+    return max(16, -(-long // ranges // 16) * 16)
 
 
 SIZES = [
