@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +16,6 @@ from dlcli.errors import CheckpointError, DataError, UsageError
 def device(name: str, threads: int | None) -> Any:
     """Makes `name` the device in use and returns its executor. DeviceError: it is not there."""
     _say_what_is_compiled()
-    # What is not finite is found by the training loop, which says where and exits with 7.
-    for problem in ("overflow", "invalid value", "divide by zero"):
-        warnings.filterwarnings("ignore", f"{problem} encountered", RuntimeWarning)
     from dlcli.engine import executor
 
     return executor.configure(threads, name)
@@ -27,7 +23,7 @@ def device(name: str, threads: int | None) -> Any:
 
 @cache
 def _say_what_is_compiled() -> None:
-    """Tells on stderr when a kernel is compiled, which takes seconds: once for each name."""
+    """Tells on stderr when a kernel is compiled, which takes seconds: once for each file."""
     from dlcli_kernels import cpu
 
     said = set()

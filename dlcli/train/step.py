@@ -62,8 +62,7 @@ class Stepper:
                 if not math.isfinite(value):
                     raise self._halted(phase, value, None, kept, clean)
                 share = len(batch.y) / images
-                with np.errstate(over="ignore", invalid="ignore"):  # `halted` tells
-                    tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
+                tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
                 total.add(self._sums(phase, value, outputs, batch), 0)
             optimizer.step(lr)
             if optimizer.halted():

@@ -67,15 +67,18 @@ def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
 
 class _OnCompile(event.Listener):
     def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell = tell
+        self.tell, self.depth = tell, 0
 
     def on_start(self, event: Any) -> None:
-        self.tell(event.data["dispatcher"].py_func.__name__)
+        self.depth += 1
+        if self.depth == 1:  # what a kernel calls is compiled within it
+            module = event.data["dispatcher"].py_func.__module__
+            self.tell(module.removeprefix("dlcli_kernels.").replace(".", "/"))
 
     def on_end(self, event: Any) -> None:
-        pass
+        self.depth -= 1
 
 
 def on_compile(tell: Callable[[str], None]) -> None:
-    """Calls `tell(name)` whenever a kernel is compiled rather than taken from the cache."""
+    """Calls `tell("conv/cpu_direct")`, the file, when a kernel of it is compiled, not cached."""
     event.register("numba:compile", _OnCompile(tell))

@@ -208,6 +208,21 @@ def test_a_kernel_defined_in_no_file_is_compiled_without_a_cache():
     assert cpu.kernel(scope["double"])(21) == 42
 
 
+def test_a_kernel_is_told_once_though_it_is_compiled_with_what_it_calls():
+    @cpu.kernel
+    def inner(x):
+        return x + 1
+
+    @cpu.kernel
+    def outer(x):
+        return inner(x) + inner(x)
+
+    told = []
+    cpu.on_compile(told.append)
+    assert outer(1) == 4
+    assert told == [__name__.replace(".", "/")]
+
+
 PROGRAM = """
 from dlcli_kernels import cpu, registry
 import numpy as np
