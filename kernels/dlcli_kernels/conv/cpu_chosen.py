@@ -14,7 +14,7 @@ from .cpu_blocks import DH, LEFT, SH, SW, TOP, C, H, K, P, Q, R, S, W, flat, flo
 from .cpu_direct import frame, place
 from .cpu_im2col import GEOMETRY, NONE, layout, sizes
 
-SHORTEST_RUN = 24  # floats: below, a dense product is faster
+SHORTEST_RUN = 24  # floats: there dx is level with the dense product, dw 1.3 times faster
 
 
 def supports(name, *ins, **attrs):

@@ -3,7 +3,9 @@
 Four elements of a window at a time, dout is split into four rows that are zero where another
 element was chosen; then for each element of the filter, dw[:, element] += Σ xᵤ · rowᵤ with four
 scalars of x in registers. The inner loop runs along the output channels, contiguous in NHWC. A
-product over patches of nine floats spends most of its time on copying them.
+product over patches of nine floats spends most of its time on copying them. Measured on one core,
+64 images of 28×28 → 32 channels, 3×3: 0.84 against 1.18 ms for one input channel, 1.27 against
+1.50 for two; with three it is slower (2.2 against 1.7), so that `supports` ends there.
 """
 
 import numpy as np
@@ -14,13 +16,15 @@ from .cpu_chosen import origins
 from .cpu_direct import frame, offsets, place
 from .cpu_im2col import GEOMETRY, NONE, layout, sizes
 
+MOST_TERMS = 18  # two input channels at 3×3: see above
+
 
 def supports(name, *ins, **attrs):
-    """conv2d_pool_wgrad of one group, 1 to 75 terms per output, channels that fill a vector."""
+    """conv2d_pool_wgrad of one group, 1 to MOST_TERMS per output, channels that fill a vector."""
     if name != "conv2d_pool_wgrad" or attrs["groups"] != 1:
         return False
     _, _, (k, r, s, c) = sizes(name, ins, attrs)
-    return 0 < r * s * c <= 75 and k % 8 == 0
+    return 0 < r * s * c <= MOST_TERMS and k % 8 == 0
 
 
 def parts(p, k):

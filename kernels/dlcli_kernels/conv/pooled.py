@@ -212,7 +212,7 @@ CONV2D_POOL_WGRAD = Op(
     partial=("dw", "db"),
     tolerance=TOLERANCE,
     cases=[pooled_case(wgrad_case(shape, bias=shape[3] != 2), shape, (2, 2)) for shape in POOLED]
-    + [pooled_case(wgrad_case(shape), shape, (3, 2)) for shape in (SHAPES[12], LONG_RUNS[0])],
+    + [pooled_case(wgrad_case(s), s, (3, 2)) for s in (SHAPES[2], SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(wgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
     prefer=WGRAD,
 )
