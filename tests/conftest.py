@@ -5,6 +5,7 @@
 
 import importlib.util
 import os
+import shutil
 
 import pytest
 from hypothesis import settings
@@ -16,8 +17,20 @@ if "DLCLI_DATA" in os.environ:  # tests change the working folder
 settings.register_profile("dlcli", derandomize=True, deadline=None, database=None)
 settings.load_profile("dlcli")
 
+
+def has_library(*names):
+    """Whether every one of the modules could be imported."""
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in names)
+    except ModuleNotFoundError:  # a parent package is missing
+        return False
+
+
 NEEDS = {  # marker -> whether what its tests need is here
     "oracle": lambda: importlib.util.find_spec("torch") is not None,
+    "nvrtc": lambda: has_library("cuda.bindings", "nvidia"),
+    "emulator": lambda: bool(shutil.which("g++")),
+    "simulator": lambda: has_library("numba_cuda"),
     "real_data": lambda: os.path.isdir(os.environ.get("DLCLI_DATA", "")),
 }
 REQUIRED = [name for name in os.environ.get("DLCLI_REQUIRE", "").split(",") if name]

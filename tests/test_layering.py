@@ -26,7 +26,7 @@ LAYERS = {
     "dlcli_kernels/*/cpu_*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/*/cuda_*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/cpu*.py": ({"dlcli_kernels"}, COMPUTED),
-    "dlcli_kernels/cuda.py": ({"dlcli_kernels"}, COMPUTED),
+    "dlcli_kernels/cuda*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/timing.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/emulate/*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/*.py": ({"dlcli_kernels"}, {"numpy"}),

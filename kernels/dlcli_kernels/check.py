@@ -9,6 +9,8 @@ random and never zeros; the worst element is reported. Each case is run
   smallest ranges from the last to the first: nothing is kept from one call to the next, and no
   range writes into its neighbours;
 - with NaN in every operand: what depends on it is NaN.
+A kernel for a device runs on the whole range only, on the target in use: random values in every
+order of threads that the target has.
 Infinities are for an op's own cases: whether ∞ or ∞ - ∞ comes out may depend on the formula.
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -45,9 +47,11 @@ from .check_data import (
     place,
     refill,
 )
+from .check_device import run_on_target
 from .check_grad import call_references, decompose_error, gradient_error
 from .launch import Launch, Runner, serial
 from .lockstep import lockstep
+from .raw import target
 from .registry import Variant
 from .spec import Case, Op, Tol
 
@@ -161,19 +165,31 @@ def _kept(module: ModuleType | None) -> list[str]:
 
 @dataclass(frozen=True)
 class _Run:
-    """One way to run a case: a phrase for the report, and the arguments of `run_guarded`."""
+    """One way to run a case: a phrase for the report, the function that runs it, its arguments."""
 
     how: str
     arguments: dict[str, Any]
+    function: Callable[..., dict[str, np.ndarray]] = run_guarded
 
 
 WHOLE = _Run("", {})
+Runs = tuple[list[_Run], list[_Run], list[_Run]]
+
+
+def _runs_on_target(op: Op) -> Runs:
+    """The same for a device: whole, the random values in every order of threads that it has."""
+    orders = target().orders
+    ways = [_Run(f"threads {o}" if o else "", {"order": o}, run_on_target) for o in orders]
+    less = [replace(w, arguments={**w.arguments, "optional": False}) for w in ways[-1:]]
+    return ways + (less if op.optional else []), ways[:2][-1:], ways[:1]
 
 
 def _runs(
     op: Op, variant: Variant, ins: Sequence[np.ndarray | None], attrs: dict[str, Any], rows: int
-) -> tuple[list[_Run], list[_Run], list[_Run]]:
+) -> Runs:
     """The ways to run a case on random values, on ties and zeros, and on NaN."""
+    if variant.whole:
+        return _runs_on_target(op)
     n = Launch(op, variant, specs_of(ins), attrs).ranges[-1][1]
     random, ties, nan = [WHOLE], [WHOLE], [WHOLE]
     if n >= 0:  # not one piece of work
@@ -218,7 +234,7 @@ class _Verification:
         results = []
         for run in runs:
             with _reported(run.how, values):
-                found = run_guarded(self.op, self.variant, self.ins, self.attrs, **run.arguments)
+                found = run.function(self.op, self.variant, self.ins, self.attrs, **run.arguments)
                 results.append(found)
         return results
 

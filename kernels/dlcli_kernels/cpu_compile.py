@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import os
 from collections.abc import Callable
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,32 +12,38 @@ from typing import Any
 import numba
 from numba.core import event
 
+from . import cache
+
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # never nnan or ninf: a NaN must survive
 
 
-@cache
+# Files that hold no compiled code, nor a constant of one: an edit there costs no compilation.
+OTHERS = (
+    "cuda",
+    "check",
+    "bench",
+    "cache",
+    "raw",
+    "registry",
+    "user",
+    "tuned",
+    "lockstep",
+    "timing",
+)
+
+
+@functools.cache
 def cache_folder() -> Path | None:
-    """Where compiled kernels are kept: `$DLCLI_CACHE` or the user's cache folder.
+    """Where compiled kernels are kept, or None: they are then compiled anew in each process.
 
     A folder per state of our sources, since Numba does not see edits in helpers of other files.
-    None where it cannot be written: kernels are then compiled anew in each process.
     """
-    from platformdirs import user_cache_path
-
     digest = hashlib.sha256(numba.__version__.encode())
-    root = resources.files("dlcli_kernels")
-    for path in sorted(Path(str(root)).rglob("*.py")):
-        digest.update(path.read_bytes())
-    base = os.environ.get("DLCLI_CACHE")
-    folder = (Path(base) if base else user_cache_path("dlcli")) / "numba" / digest.hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        return None
-    return folder
+    root = Path(str(resources.files("dlcli_kernels")))
+    for path in sorted(root.rglob("*.py")):
+        if not path.name.startswith(OTHERS) and path.parent != root / "emulate":
+            digest.update(path.read_bytes())
+    return cache.folder(f"numba/{digest.hexdigest()[:16]}")
 
 
 def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:

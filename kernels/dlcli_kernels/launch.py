@@ -17,6 +17,7 @@ from .spec import Op, Spec
 RANGE_BYTES = 1 << 17  # what one range touches: fits a core's L2 with room to spare
 MOST_RANGES = 16  # enough to balance threads; each costs a few microseconds of call overhead
 MOST_PARTIALS = 8  # each partial result is a whole copy of the output
+ALIGNMENT = 16  # bytes: the widest access of a kernel that runs on the whole range
 
 Runner = Callable[[Callable[[int], None], int], None]
 
@@ -27,10 +28,15 @@ def serial(task: Callable[[int], None], count: int) -> None:
         task(i)
 
 
+def address(array: Any) -> int:
+    """Where an array of NumPy's or CuPy's form begins in its memory."""
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+
 class Launch:
     """One op, one variant, one signature.
 
-    `run` may be called any number of times, on arrays of that signature.
+    `run` and `run_whole` may be called any number of times, on arrays of that signature.
     """
 
     def __init__(
@@ -127,6 +133,36 @@ class Launch:
         for out, partials in zip(outs, sums, strict=True):
             if partials is not None:
                 np.add.reduce(partials, axis=0, out=out)
+
+    def run_whole(
+        self, outs: Sequence[Any], ins: Sequence[Any], empty: Callable[[Spec], Any]
+    ) -> None:
+        """Fills `outs` from `ins` in one call: for a device that shares the work out itself.
+
+        No partial sums: the kernel makes the whole result. empty: makes an array of the device,
+        for the scratch and for the copy of an operand that is not contiguous and on a boundary of
+        16 bytes; ValueError if such an operand is inout.
+        """
+        arrays = [
+            a if a is None else self._dense(name, a, empty)
+            for name, a in zip(self.op.inputs, ins, strict=True)
+        ]
+        extra: dict[str, Any] = {"start": 0} if self.op.offset else {}
+        if self.scratch is not None:
+            extra["scratch"] = empty(self.scratch)
+        self.kernel(*outs, *arrays, **self.attrs, **extra)
+
+    def _dense(self, name: str, array: Any, empty: Callable[[Spec], Any]) -> Any:
+        if array.flags.c_contiguous and address(array) % ALIGNMENT == 0:
+            return array
+        if name in self.op.inout:
+            raise ValueError(
+                f"{self.op.name}: {name} is updated in place and must be contiguous"
+                f" and on a boundary of {ALIGNMENT} bytes"
+            )
+        copy = empty(Spec.of(array))
+        copy[...] = array
+        return copy
 
     def _plain(self, name: str, array: Any) -> Any:
         """The array, or a C-contiguous, aligned, native copy: what every variant may rely on."""

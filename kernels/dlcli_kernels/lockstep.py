@@ -21,6 +21,18 @@ def _is_kernel_file(filename: str, under_test: str) -> bool:
     return filename == under_test or Path(filename).name.startswith("cpu_")
 
 
+def _compiles(frame: Any) -> bool:
+    """Whether Numba's compiler runs this frame, itself or as the body of an overload.
+
+    It holds a lock, for which the other thread would wait while this one waits for its turn.
+    """
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("numba."):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def lockstep(under_test: str) -> Callable[[Callable[[int], None], int], None]:
     """A runner for `Launch.run`: even ranges on one thread, odd ones on the other.
 
@@ -40,7 +52,8 @@ def lockstep(under_test: str) -> Callable[[Callable[[int], None], int], None]:
                 return at_line
 
             def at_call(frame: Any, event: str, arg: Any) -> Any:
-                return at_line if _is_kernel_file(frame.f_code.co_filename, under_test) else None
+                traced = _is_kernel_file(frame.f_code.co_filename, under_test)
+                return at_line if traced and not _compiles(frame) else None
 
             return at_call
 

@@ -20,6 +20,7 @@ import numpy as np
 
 import dlcli_kernels
 
+from .raw import unfit
 from .spec import Op, Spec, as_tuple
 
 LIBRARIES = {
@@ -52,12 +53,20 @@ class Variant:
         return self.name.split("_", 1)[0]
 
     @property
+    def whole(self) -> bool:
+        """Whether a call is the whole work: a device shares it out, the CPU's executor cuts it."""
+        return self.device != "cpu"
+
+    @property
     def run(self) -> Any:
         return getattr(self.module, self.op.name)
 
     def supports(self, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
-        """Whether it takes these operands; a variant without `supports` takes all."""
-        if self.module is None:
+        """Whether it takes these operands, on the target in use where it is a CUDA C++ one.
+
+        A variant without `supports` takes all.
+        """
+        if self.module is None or unfit(self.module):
             return False
         test = getattr(self.module, "supports", None)
         return True if test is None else bool(test(self.op.name, *ins, **attrs))
@@ -137,10 +146,26 @@ def load(family: str, name: str) -> tuple[ModuleType | None, str]:
         return None, f"{library} is not installed"
 
 
+_added: list[Variant] = []  # variants that are no files of a family: a user's own
+
+
+def add(variant: Variant) -> None:
+    """Makes a variant of a file of the user's known in this process, after those of the family."""
+    _added.append(variant)
+
+
+def forget(variant: Variant) -> None:
+    """Takes back what `add` did."""
+    _added.remove(variant)
+
+
 def variant(op: Op, name: str) -> Variant:
     """One variant by name (`reference` is one); KeyError if its file does not implement the op."""
     if name == "reference":
         return Reference(op, "cpu_reference", None)
+    for own in _added:
+        if (own.op, own.name) == (op, name):
+            return own
     module, missing = load(op.family, name)
     if module is not None and not hasattr(module, op.name):
         raise KeyError(f"{op.family}/{name} does not implement {op.name}")
@@ -157,17 +182,29 @@ def variants(op: Op, device: str | None = None) -> list[Variant]:
             module, missing = load(op.family, name)
             if module is None or hasattr(module, op.name):
                 found.append(Variant(op, name, module, missing))
-    return found
+    return found + [own for own in _added if own.op is op and device in (None, own.device)]
 
 
-def resolve(op: Op, device: str, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Variant:
+def resolve(
+    op: Op,
+    device: str,
+    ins: Sequence[Spec | None],
+    attrs: Mapping[str, Any],
+    precision: str = "",
+) -> Variant:
     """The first variant in the op's `prefer` list that supports these operands.
 
-    On the CPU the reference is the last resort. ValueError if the operands do not fit the op: no
-    variant is asked about them then. NoVariant where a device has none.
+    precision: in what float32 operands may be computed, such as "tf32": variants of that list come
+    first, then those of the operands' own dtype. On the CPU the reference is the last resort.
+    ValueError if the operands do not fit the op: no variant is asked about them then. NoVariant
+    where a device has none.
     """
     op.outputs(ins, attrs)
-    for name in op.prefer.get((device, op.precision(ins)), ()):
+    dtype = op.precision(ins)
+    names: tuple[str, ...] = tuple(op.prefer.get((device, dtype), ()))
+    if dtype == "float32" and precision not in ("", dtype):
+        names = (*op.prefer.get((device, precision), ()), *names)
+    for name in names:
         candidate = variant(op, name)
         if candidate.supports(ins, attrs):
             return candidate

@@ -162,6 +162,14 @@ class Op:
     prefer: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     precision_of: str = ""  # the operand whose dtype is the precision; the first by default
     wide: tuple[str, ...] = ()  # floating inputs that are float64 whatever the precision is
+    # (*Spec | None, **attrs) -> floating-point operations of a call; None: memory is what it costs
+    flops: Callable[..., int] | None = None
+    # (*Spec | None, **attrs) -> bytes that a call must move; None: every operand and output once
+    traffic: Callable[..., int] | None = None
+    # operand -> axis any subset of which is a call by itself, where `cut` leaves partial sums
+    sample: Cut | Callable[..., Cut | None] | None = None
+    # (**sizes with defaults) -> the case of these sizes, e.g. sized(M=256, N=64, K=64)
+    sized: Callable[..., Case] | None = None
     inputs: tuple[str, ...] = field(init=False)
     attrs: tuple[str, ...] = field(init=False)
     family: str = field(init=False, default="")
@@ -178,6 +186,30 @@ class Op:
     def cut_axes(self, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Cut | None:
         """The axes to cut for these operands, or None if the call is one piece of work."""
         return self.cut(*ins, **attrs) if callable(self.cut) else self.cut
+
+    def sample_axes(self, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Cut | None:
+        """Axes any subset of which is a call by itself, or None: all of the outputs is one piece.
+
+        Those of the cut, or of `sample` where ranges of the cut leave partial sums.
+        """
+        axes = self.cut_axes(ins, attrs)
+        if axes is not None and not set(self.partial) - set(axes):
+            return axes
+        return self.sample(*ins, **attrs) if callable(self.sample) else self.sample
+
+    def work(self, ins: Sequence[Spec | None], attrs: Mapping[str, Any]) -> tuple[int, int]:
+        """(floating-point operations, bytes moved) of one call at the least: what a roofline needs.
+
+        0 operations where the op says nothing: it is then bound by memory. Operands that are
+        updated in place are read and written; outputs that only backward needs are counted.
+        """
+        flops = 0 if self.flops is None else int(self.flops(*ins, **attrs))
+        if self.traffic is not None:
+            return flops, int(self.traffic(*ins, **attrs))
+        read = sum(spec.nbytes for spec in ins if spec is not None)
+        updated = [spec for n, spec in zip(self.inputs, ins, strict=True) if n in self.inout]
+        written = (*self.outputs(ins, attrs).values(), *updated)
+        return flops, read + sum(spec.nbytes for spec in written if spec is not None)
 
     def precision(self, ins: Sequence[Spec | None]) -> str:
         """The name of the dtype that says which variants and tolerances apply."""

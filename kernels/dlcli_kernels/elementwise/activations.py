@@ -79,6 +79,9 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
 }
 
+# What CUDA C++ kernels call them: the numbers of include/activation.cuh.
+NUMBERS: dict[str | None, int] = {None: 0, **{name: i for i, name in enumerate(ACTIVATIONS, 1)}}
+
 EPILOGUES = frozenset(
     name for name, a in ACTIVATIONS.items() if a.saved == "y"
 )  # may be fused into a product or convolution

@@ -1,0 +1,376 @@
+// The emulator's runtime: blocks one after the other, a fibre per thread, barriers and collectives.
+//
+// A fibre runs until it waits or ends; the scheduler, on the caller's stack, then resumes the next
+// in the order that was asked for. Nothing runs in parallel: a run is repeatable, and what depends on
+// an order that CUDA does not promise shows as a difference between orders or as a reported race.
+// Only built for Linux with g++; x86-64 switches by a few instructions, others by ucontext.
+#include "scheduler.h"
+
+#include <algorithm>
+#include <random>
+
+#include <sys/mman.h>
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+
+namespace dlcli {
+
+State S;
+
+namespace {
+
+constexpr size_t STACK = 128 * 1024;
+constexpr size_t ALIGNMENT = 1024;  // of dynamic shared memory, as bulk copies want it
+
+#if defined(__x86_64__)
+extern "C" void dlcli_switch(void** save, void* to);
+asm(R"(
+.text
+.globl dlcli_switch
+.hidden dlcli_switch
+dlcli_switch:
+ pushq %rbp
+ pushq %rbx
+ pushq %r12
+ pushq %r13
+ pushq %r14
+ pushq %r15
+ movq %rsp,(%rdi)
+ movq %rsi,%rsp
+ popq %r15
+ popq %r14
+ popq %r13
+ popq %r12
+ popq %rbx
+ popq %rbp
+ ret
+)");
+void* scheduler_sp;
+void enter(Fibre& f) { dlcli_switch(&scheduler_sp, f.context); }
+void leave(Fibre& f) { dlcli_switch(&f.context, scheduler_sp); }
+#else
+ucontext_t scheduler_context;
+void enter(Fibre& f) { swapcontext(&scheduler_context, static_cast<ucontext_t*>(f.context)); }
+void leave(Fibre& f) { swapcontext(static_cast<ucontext_t*>(f.context), &scheduler_context); }
+#endif
+
+void body() {
+    S.entry->call(S.args);
+    S.fibre->status = DONE;
+    leave(*S.fibre);
+    __builtin_trap();  // never resumed
+}
+
+void prepare(Fibre& f) {
+    if (!f.stack) {
+        f.stack = static_cast<char*>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        mprotect(f.stack, 4096, PROT_NONE);  // a stack that overflows stops at once
+        f.stack_size = STACK;
+    }
+#if defined(__x86_64__)
+    auto* top = reinterpret_cast<uint64_t*>(f.stack + STACK - 64 - 8);
+    top[0] = 0;
+    top[-1] = reinterpret_cast<uint64_t>(&body);
+    for (int k = 2; k <= 7; k++) top[-k] = 0;
+    f.context = top - 7;
+#else
+    if (!f.context) f.context = new ucontext_t;
+    auto* context = static_cast<ucontext_t*>(f.context);
+    getcontext(context);
+    context->uc_stack.ss_sp = f.stack;
+    context->uc_stack.ss_size = STACK;
+    context->uc_link = nullptr;
+    makecontext(context, body, 0);
+#endif
+}
+
+void wait_at(Status status, const char* file, int line, const void* pc) {
+    Fibre& f = *S.fibre;
+    f.status = status;
+    f.file = file;
+    f.line = line;
+    f.pc = pc;
+    leave(f);
+}
+
+bool same_place(const Fibre& a, const Fibre& b) {
+    return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file));
+}
+
+// Releases the lanes of a warp that all wait in one collective; whether any was.
+bool release_warp(Block& block, unsigned warp) {
+    unsigned first = warp * 32, end = std::min(first + 32, S.threads), arrived = 0, exist = 0;
+    Fibre* one = nullptr;
+    for (unsigned i = first; i < end; i++) {
+        Fibre& f = block.fibres[i];
+        exist |= 1u << (i - first);
+        if (f.status != AT_COLLECTIVE) continue;
+        arrived |= 1u << (i - first);
+        one = one ? one : &f;
+    }
+    if (!one) return false;
+    bool released = false;
+    for (unsigned left = arrived; left;) {  // disjoint masks may wait at the same time
+        unsigned lane = __builtin_ctz(left), mask = block.fibres[first + lane].mask & exist;
+        if (!(mask >> lane & 1)) {
+            S.fibre = &block.fibres[first + lane];
+            report(S.fibre->pc, "a lane calls a collective whose mask leaves it out");
+            return false;
+        }
+        if ((mask & arrived) == mask) {
+            bool memory = false;
+            for (unsigned l = 0; l < 32; l++) {
+                if (!(mask >> l & 1)) continue;
+                Fibre& f = block.fibres[first + l];
+                if ((f.mask & exist) != mask || !same_place(f, block.fibres[first + lane])) {
+                    report_two(f.pc, block.fibres[first + lane].pc,
+                               "lanes of one warp wait in different collectives");
+                    return false;
+                }
+                f.status = READY;
+                memory |= f.orders_memory;
+            }
+            if (memory) block.warp_epochs[warp]++;
+            released = true;
+        }
+        left &= ~mask;
+    }
+    return released;
+}
+
+// What is wrong where no thread of a block can go on.
+void report_stuck(Block& block) {
+    Fibre *barrier = nullptr, *other = nullptr;
+    unsigned waiting = 0, done = 0;
+    for (unsigned i = 0; i < S.threads; i++) {
+        Fibre& f = block.fibres[i];
+        if (f.status == DONE) {
+            done++;
+        } else if (!barrier) {
+            barrier = &f;
+            waiting++;
+        } else if (!same_place(f, *barrier) || f.status != barrier->status) {
+            other = other ? other : &f;
+        } else {
+            waiting++;
+        }
+    }
+    S.fibre = barrier;
+    char text[200];
+    const char* what = barrier->status == AT_COLLECTIVE ? "divergent collective" : "divergent barrier";
+    if (other) {
+        snprintf(text, sizeof text, "%s: %u threads wait here, %u elsewhere, %u have ended", what, waiting,
+                 S.threads - waiting - done, done);
+        report_two(barrier->pc, other->pc, text);
+    } else {
+        snprintf(text, sizeof text, "%s: %u of %u threads wait here, %u have ended", what, waiting, S.threads,
+                 done);
+        report(barrier->pc, text);
+    }
+}
+
+enum Outcome { ENDED, AT_GRID, FAILED };
+
+// Runs the threads of a block until they have all ended or wait for the grid.
+Outcome run(Block& block, std::vector<unsigned>& order, std::mt19937& random) {
+    for (;;) {
+        if (S.order == SHUFFLED) std::shuffle(order.begin(), order.end(), random);
+        bool progress = false;
+        for (unsigned i : order) {
+            Fibre& f = block.fibres[i];
+            if (f.status != READY) continue;
+            S.fibre = &f;
+            S.tid = static_cast<uint16_t>(i);
+            S.warp = i / 32;
+            enter(f);
+            progress = true;
+            if (S.failed) return FAILED;
+        }
+        unsigned at_barrier = 0, at_grid = 0, done = 0;
+        bool mixed = false;
+        const Fibre& first = block.fibres[0];
+        for (unsigned i = 0; i < S.threads; i++) {
+            const Fibre& f = block.fibres[i];
+            at_barrier += f.status == AT_BARRIER;
+            at_grid += f.status == AT_GRID_BARRIER;
+            done += f.status == DONE;
+            if (f.status == AT_BARRIER || f.status == AT_GRID_BARRIER) mixed |= !same_place(f, first);
+        }
+        if (done == S.threads) return ENDED;
+        if (at_grid == S.threads && !mixed) return AT_GRID;
+        if (at_barrier == S.threads && !mixed) {
+            block.votes = block.new_votes;
+            block.new_votes = 0;
+            block.epoch = ++S.epochs;
+            for (unsigned i = 0; i < S.threads; i++) block.fibres[i].status = READY;
+            continue;
+        }
+        if (at_barrier + at_grid + done < S.threads)
+            for (unsigned w = 0; w * 32 < S.threads; w++) progress |= release_warp(block, w);
+        if (S.failed) return FAILED;
+        bool ready = false;
+        for (unsigned i = 0; i < S.threads && !ready; i++) ready = block.fibres[i].status == READY;
+        if (!ready) {
+            report_stuck(block);
+            return FAILED;
+        }
+    }
+}
+
+void begin(Block& block, unsigned number) {
+    block.number = number;
+    block.index = {number % S.grid.x, number / S.grid.x % S.grid.y, number / S.grid.x / S.grid.y};
+    block.first_epoch = block.epoch = ++S.epochs;
+    block.warp_epochs.assign((S.threads + 31) / 32, 1);
+    block.deposits.resize(2 * 64 * 32 * block.warp_epochs.size());
+    block.votes = block.new_votes = 0;
+    block.fibres.resize(S.threads);
+    block.dynamic.resize(S.dynamic_bytes + ALIGNMENT);
+    std::fill(block.dynamic.begin(), block.dynamic.end(), 0xff);  // NaN in every float type
+    block.cells.resize((S.static_bytes + S.dynamic_bytes) / 4 + 4);
+    for (unsigned i = 0; i < S.threads; i++) {
+        Fibre& f = block.fibres[i];
+        f.status = READY;
+        f.index = {i % S.block_extent.x, i / S.block_extent.x % S.block_extent.y,
+                   i / S.block_extent.x / S.block_extent.y};
+        f.lane = i % 32;
+        f.turn = 0;
+        f.copies.clear();
+        f.groups = 0;
+        prepare(f);
+    }
+}
+
+void activate(Block& block) {
+    S.block = &block;
+    uintptr_t start = (reinterpret_cast<uintptr_t>(block.dynamic.data()) + ALIGNMENT - 1) & ~uintptr_t(ALIGNMENT - 1);
+    S.dynamic = reinterpret_cast<unsigned char*>(start);
+}
+
+std::vector<unsigned> sequence(unsigned n) {
+    std::vector<unsigned> order(n);
+    for (unsigned i = 0; i < n; i++) order[i] = S.order == REVERSE ? n - 1 - i : i;
+    return order;
+}
+
+void run_one_by_one(std::vector<unsigned>& blocks, std::vector<unsigned>& threads, std::mt19937& random) {
+    static Block block;
+    for (unsigned number : blocks) {
+        memset(S.static_begin, 0xff, S.static_bytes);
+        begin(block, number);
+        activate(block);
+        Outcome outcome = run(block, threads, random);
+        if (outcome == AT_GRID) report(block.fibres[0].pc, "grid_sync in a launch that is not cooperative");
+        if (S.failed) return;
+    }
+}
+
+// All blocks take turns at their barriers; a block's static shared memory is swapped in and out.
+void run_together(std::vector<unsigned>& numbers, std::vector<unsigned>& threads, std::mt19937& random) {
+    static std::vector<Block> blocks;
+    if (blocks.size() < numbers.size()) blocks.resize(numbers.size());
+    for (unsigned i = 0; i < numbers.size(); i++) {
+        begin(blocks[i], numbers[i]);
+        blocks[i].shared.assign(S.static_bytes, 0xff);
+    }
+    for (size_t running = numbers.size(); running;) {
+        size_t ended = 0;
+        for (unsigned i = 0; i < numbers.size(); i++) {
+            Block& block = blocks[i];
+            memcpy(S.static_begin, block.shared.data(), S.static_bytes);
+            activate(block);
+            ended += run(block, threads, random) == ENDED;
+            if (S.failed) return;
+            memcpy(block.shared.data(), S.static_begin, S.static_bytes);
+        }
+        if (ended && ended != running) {
+            report(S.block->fibres[0].pc, "divergent grid barrier: some blocks have ended");
+            return;
+        }
+        if (ended) return;
+        S.phase = ++S.phases;
+        for (unsigned i = 0; i < numbers.size(); i++) {
+            blocks[i].epoch = ++S.epochs;
+            for (Fibre& f : blocks[i].fibres) f.status = READY;
+        }
+    }
+}
+
+}  // namespace
+
+void stop_fibre() {
+    leave(*S.fibre);
+    __builtin_trap();  // never resumed
+}
+
+}  // namespace dlcli
+
+using namespace dlcli;
+#define CALLER __builtin_return_address(0)
+
+extern "C" {
+
+Index dlcli_thread_index() { return S.fibre->index; }
+Index dlcli_block_index() { return S.block->index; }
+Index dlcli_block_extent() { return S.block_extent; }
+Index dlcli_grid_extent() { return S.grid; }
+void* dlcli_dynamic_shared() { return S.dynamic; }
+int dlcli_lane_index() { return S.fibre->lane; }
+
+void dlcli_block_barrier(const char* file, int line) { wait_at(AT_BARRIER, file, line, CALLER); }
+void dlcli_grid_barrier(const char* file, int line) { wait_at(AT_GRID_BARRIER, file, line, CALLER); }
+
+int dlcli_block_count(const char* file, int line, int predicate) {
+    S.block->new_votes += predicate != 0;
+    wait_at(AT_BARRIER, file, line, CALLER);
+    return S.block->votes;
+}
+
+const unsigned char* dlcli_collective(
+    unsigned mask, const void* deposit, size_t size, bool memory, const char* file, int line) {
+    Fibre& f = *S.fibre;
+    // Two sets of deposits in turn: a lane may be one collective ahead of another, never two.
+    unsigned char* all = S.block->deposits.data() + (S.warp * 2 + (f.turn++ & 1)) * 64 * 32;
+    if (size) memcpy(all + 64 * f.lane, deposit, size);
+    f.mask = mask;
+    f.orders_memory = memory;
+    wait_at(AT_COLLECTIVE, file, line, CALLER);
+    return all;
+}
+
+void dlcli_fail(const char* what) {
+    report(CALLER, what);
+    stop_fibre();
+    __builtin_unreachable();
+}
+
+// Runs one launch; 0 if it ended well, otherwise see dlcli_report_*.
+int dlcli_launch(const Launch* launch) {
+    S.entry = launch->entry;
+    S.args = launch->args;
+    S.values_begin = launch->values_begin;
+    S.values_end = launch->values_end;
+    S.grid = launch->grid;
+    S.block_extent = launch->block;
+    S.threads = launch->block.x * launch->block.y * launch->block.z;
+    S.dynamic_bytes = launch->dynamic_bytes;
+    S.static_begin = launch->static_begin;
+    S.static_bytes = launch->static_end - launch->static_begin;
+    S.image_begin = launch->image_begin;
+    S.image_end = launch->image_end;
+    S.order = launch->order;
+    S.failed = false;
+    S.budget = launch->budget;
+    S.phase = ++S.phases;
+    set_buffers(launch->buffers, launch->buffer_count);
+    std::mt19937 random(launch->seed);
+    std::vector<unsigned> blocks = sequence(S.grid.x * S.grid.y * S.grid.z), threads = sequence(S.threads);
+    if (S.order == SHUFFLED) std::shuffle(blocks.begin(), blocks.end(), random);
+    (launch->cooperative ? run_together : run_one_by_one)(blocks, threads, random);
+    return S.failed;
+}
+
+const Report* dlcli_report() { return &S.found; }
+}
