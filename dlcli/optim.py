@@ -7,6 +7,7 @@ and a step is always the same list of ops, so that it can be recorded and replay
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from .engine.flat import FlatParameters
 from .engine.tape import apply, no_grad
-from .engine.tensor import Tensor
+from .engine.tensor import Tensor, zeros
 from .errors import UsageError, did_you_mean
 
 
@@ -112,11 +113,12 @@ class Optimizer:
         self.flat = FlatParameters(parameters)
         self.op, self.attrs = op, dict(attrs)
         self.clip_norm, self.clip_value = clip_norm, clip_value
-        self.states = {name: Tensor(np.zeros_like(self.flat.data.data)) for name in states}
-        self.lr = Tensor(np.zeros(1))
-        self.count = Tensor(np.zeros(1))
-        self.halt = Tensor(np.zeros(1, np.int32))
-        self.squares = Tensor(np.zeros(1))
+        like = self.flat.data
+        self.states = {name: zeros(like.shape, like.dtype) for name in states}
+        self.lr = zeros((1,), np.float64)
+        self.count = zeros((1,), np.float64)
+        self.halt = zeros((1,), np.int32)
+        self.squares = zeros((1,), np.float64)
 
     def zero_grad(self) -> None:
         """Starts a new gradient."""
@@ -132,7 +134,7 @@ class Optimizer:
 
         Moves no parameter or state once the loss or a gradient was not finite: see `halted`.
         """
-        self.lr.data[0] = lr
+        self.lr.write(lr)
         self.flat.settle()
         with no_grad():
             self._update()
@@ -163,20 +165,23 @@ class Optimizer:
 
         This reads the device.
         """
-        return bool(self.halt.data[0])
+        return bool(self.halt.item())
 
     def resume(self) -> None:
         """Takes the halt back: the step that was not finite is skipped for good."""
-        self.halt.data[0] = 0
+        self.halt.write(0)
 
     def grad_norm(self) -> float:
         """The 2-norm of the last step's gradient, before clipping."""
-        return float(np.sqrt(self.squares.data[0]))
+        return math.sqrt(self.squares.item())
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of the flat states and the step count; the parameters are the model's to save."""
+        """Copies of the states and the step count; the parameters are the model's to save.
+
+        A state is (n,), parameter after parameter as `FlatParameters.pack` lays them out.
+        """
         return {
-            **{name: tensor.numpy() for name, tensor in self.states.items()},
+            **{name: self.flat.pack(tensor.numpy()) for name, tensor in self.states.items()},
             "step": self.count.numpy(),
         }
 
@@ -185,17 +190,18 @@ class Optimizer:
 
         ValueError if it is of another optimiser or other parameters.
         """
-        own = {**self.states, "step": self.count}
+        own = self.state_dict()
         if set(state) != set(own):
             raise ValueError(f"the optimiser's state has {sorted(state)}, not {sorted(own)}")
-        for name, tensor in own.items():
-            if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
+        for name, array in own.items():
+            if state[name].shape != array.shape or state[name].dtype != array.dtype:
                 raise ValueError(
                     f"the optimiser's {name} is {state[name].shape} {state[name].dtype}, "
-                    f"not {tensor.shape} {tensor.dtype}"
+                    f"not {array.shape} {array.dtype}"
                 )
-        for name, tensor in own.items():
-            tensor.data[...] = state[name]
+        for name, tensor in self.states.items():
+            tensor.write(self.flat.unpack(state[name]))
+        self.count.write(state["step"])
 
 
 def _inputs(op: str) -> tuple[str, ...]:

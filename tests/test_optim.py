@@ -181,6 +181,21 @@ def test_the_state_goes_on_where_it_was_saved_and_another_s_is_refused():
         other.load_state_dict(narrow)
 
 
+@pytest.mark.parametrize("name", optim.names())
+def test_the_gaps_between_parameters_stay_zero(name):
+    values = parameters()
+    optimizer = optim.make(name, values, weight_decay=0.1, l1=0.1, clip_norm=1.0)
+    for _ in range(3):
+        moved(optimizer, values)
+    flat = optimizer.flat
+    gaps = np.ones(flat.data.size, bool)
+    for part in flat.slices.values():
+        gaps[part] = False
+    assert gaps.any()
+    for tensor in (flat.data, flat.grad, *optimizer.states.values()):
+        assert not tensor.numpy()[gaps].any()
+
+
 def test_names_settings_and_limits_that_are_none_are_usage_errors():
     with pytest.raises(UsageError) as error:
         optim.make("adm", parameters())

@@ -13,12 +13,19 @@ from dlcli.cli import config, output
 from dlcli.errors import CheckpointError, DataError, UsageError
 
 
-def device(name: str, threads: int | None) -> Any:
-    """Makes `name` the device in use and returns its executor. DeviceError: it is not there."""
+def device(name: str, threads: int | None, precision: str = "float32") -> Any:
+    """Makes `name` the device in use and returns its executor; says why "auto" passed over CUDA.
+
+    DeviceError: the device is not there, or does not compute in that precision.
+    """
     _say_what_is_compiled()
+    from dlcli.engine import device as devices
     from dlcli.engine import executor
 
-    return executor.configure(threads, name)
+    chosen, note = devices.choose(name)
+    if note:
+        output.note(note)
+    return executor.configure(threads, chosen, precision)
 
 
 @cache

@@ -118,7 +118,7 @@ def _show(found: dict[str, Any]) -> None:
         ("platform", found["platform"]),
         ("libraries", ", ".join(f"{k} {v or missing}" for k, v in found["libraries"].items())),
         ("cpu", f"{found['processor']}, {cpu['threads']} threads"),
-        ("cuda", "yes" if cuda["available"] else f"no: {cuda['why']}"),
+        ("cuda", _cuda(cuda)),
         ("blas", "; ".join(_pool(pool) for pool in found["blas"]) or "none found"),
         ("kernel cache", _where(cache)),
         ("data here", ", ".join(data["here"])),
@@ -134,6 +134,13 @@ def _show(found: dict[str, Any]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         output.text(f"{name:<{width}}  {output.printable(value)}")
+
+
+def _cuda(found: dict[str, Any]) -> str:
+    if not found["available"]:
+        return f"no: {found['why']}"
+    gpu = f"{found['name']}, {found['arch']}, {found['memory'] / (1 << 30):.0f} GiB"
+    return f"yes: {gpu}; driver for CUDA {found['driver']}; a kernel compiled, ran and was right"
 
 
 def _pool(pool: dict[str, Any]) -> str:

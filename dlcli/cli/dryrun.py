@@ -13,6 +13,7 @@ from typing import Any
 
 from dlcli.cli import models, output
 from dlcli.data.normalize import Normalize
+from dlcli.engine import executor
 from dlcli.models import catalog
 from dlcli.train import prepare
 from dlcli.train.step import Stepper
@@ -57,7 +58,9 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
         ("parameters", f"{parameters:,}, {parameters * 4 / MIB:.2f} MiB in float32"),
         (
             "memory",
-            f"{peak / MIB:.1f} MiB more at the peak of a step of {recipe.batch_size} images",
+            f"{peak / MIB:.1f} MiB more at the peak of a step of {recipe.batch_size} images"
+            if peak is not None
+            else "not measured on a GPU",
         ),
         ("a step", f"{seconds * 1e3:.1f} ms ({speed}), median of {TIMED}"),
         ("all steps", f"{steps:,}, about {total:.0f} s without validation"),
@@ -68,8 +71,11 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
     output.note("\nnothing was written")
 
 
-def _measure(stepper: Stepper, loader: Any, recipe: Any) -> tuple[float, int, list[float]]:
-    """The median seconds of a step, the peak of its memory in bytes, and the losses."""
+def _measure(stepper: Stepper, loader: Any, recipe: Any) -> tuple[float, int | None, list[float]]:
+    """The median seconds of a step, the peak of its memory in bytes, and the losses.
+
+    The memory is that of the host: None where the arrays are elsewhere.
+    """
     lr = recipe.resolved_lr()
     times, losses, peak = [], [], 0
     stepper.model.train()
@@ -84,4 +90,5 @@ def _measure(stepper: Stepper, loader: Any, recipe: Any) -> tuple[float, int, li
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     timed = sorted(times[1 : TIMED + 1])
-    return timed[TIMED // 2], peak, losses[: TIMED + 1]
+    here = executor.current().device == "cpu"
+    return timed[TIMED // 2], peak if here else None, losses[: TIMED + 1]

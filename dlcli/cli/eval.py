@@ -16,6 +16,7 @@ from dlcli.cli.options import (
     device_options,
     model_file,
     output_options,
+    precision,
     thresholds,
 )
 from dlcli.errors import DlcliError, GateError
@@ -61,6 +62,7 @@ MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
 @model_file
 @data_dir
 @device_options
+@precision
 @output_options
 def main(
     run: Path,
@@ -73,13 +75,14 @@ def main(
     data_dir: Path | None,
     device: str,
     threads: int | None,
+    precision: str,
 ) -> None:
     """Measures the best checkpoint of RUN: loss, accuracy, and per class what becomes of it."""
     gates = thresholds(fail_under, "--fail-under", GATES)
     from dlcli.cli import build
     from dlcli.train.evaluate import evaluate
 
-    build.device(device, threads)
+    build.device(device, threads, precision)
     restored = build.restore(run, model_file)
     dataset = build.dataset_for(restored, data, data_dir)
     part = dataset.splits[split]

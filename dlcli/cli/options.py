@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")  # what our models gi
 # --- a command whose help ends with examples ----------------------------------------------------
 
 
-class _Examples:
+class WithExamples:
     """Writes the examples at the end of the help, as they are typed."""
 
     examples: Sequence[str] = ()
@@ -39,11 +40,11 @@ class _Examples:
         formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in self.examples))
 
 
-class Command(_Examples, click.Command):
+class Command(WithExamples, click.Command):
     """A command with examples."""
 
 
-class Group(_Examples, click.Group):
+class Group(WithExamples, click.Group):
     """A command with subcommands and examples."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -251,6 +252,14 @@ device_options = _together(
     ]
 )
 
+precision = click.option(
+    "--precision",
+    type=Choice(["float32", "tf32"]),
+    default="float32",
+    show_default=True,
+    help="What is computed in; tf32 rounds products on a GPU's tensor cores to 10 bits.",
+)
+
 data_dir = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -263,4 +272,32 @@ model_file = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="A model of your own: Python code, which runs with your rights.",
+)
+
+
+def _load_kernel_files(ctx: click.Context, param: Any, paths: Sequence[Path]) -> list[Any]:
+    """The files' variants, known to the registry until the command ends."""
+    if not paths:
+        return []
+    from dlcli_kernels import registry, user
+
+    loaded = []
+    for path in paths:
+        try:
+            variants = user.load(path)
+        except user.BadKernelFile as error:
+            raise UsageError(str(error), why=error.why, hint=error.hint) from error
+        for variant in variants:
+            ctx.call_on_close(partial(registry.forget, variant))
+        loaded += variants
+    return loaded
+
+
+kernel_file = click.option(  # the command gets the list of the files' variants
+    "--kernel-file",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    callback=_load_kernel_files,
+    metavar="FILE",
+    help="A kernel of your own, .py or .cu: code, which runs with your rights.",
 )

@@ -16,7 +16,14 @@ from typing import IO, Any
 import click
 
 from dlcli.cli import output
-from dlcli.cli.options import Number, command, device_options, messages, model_file
+from dlcli.cli.options import (
+    Number,
+    command,
+    device_options,
+    messages,
+    model_file,
+    precision,
+)
 from dlcli.errors import DataError, OutputError, UsageError
 
 BATCH = 64  # images at a time: large enough to be fast, small enough to stream
@@ -51,6 +58,7 @@ MOST_STDIN = 256 << 20  # bytes of an image on standard input
 )
 @model_file
 @device_options
+@precision
 @messages
 def main(
     run: Path,
@@ -61,6 +69,7 @@ def main(
     model_file: Path | None,
     device: str,
     threads: int | None,
+    precision: str,
 ) -> int:
     """Says which class each INPUT shows: an image, a folder of images, or - for standard input.
 
@@ -73,7 +82,7 @@ def main(
         raise UsageError(f"{out}: exists", why="nothing is overwritten", hint="choose another -o")
     from dlcli.cli import build
 
-    build.device(device, threads)
+    build.device(device, threads, precision)
     restored = build.restore(run, model_file)
     bad = total = 0
     with _writer(out) as write:

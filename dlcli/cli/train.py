@@ -10,7 +10,6 @@ import click
 
 from dlcli.cli.options import (
     FIGURES,
-    Choice,
     Duration,
     Number,
     command,
@@ -18,6 +17,7 @@ from dlcli.cli.options import (
     device_options,
     model_file,
     output_options,
+    precision,
     thresholds,
 )
 from dlcli.errors import UsageError
@@ -102,15 +102,9 @@ RECIPE_FLAGS = (
 )
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
 @click.option("--no-plots", is_flag=True, help="Do not draw RUN/plots/curves.png.")
-@click.option(
-    "--precision",
-    type=Choice(["float32"]),
-    default="float32",
-    show_default=True,
-    help="What is computed in.",
-)
 @data_dir
 @device_options
+@precision
 @output_options
 def main(
     model: str | None,
@@ -138,7 +132,8 @@ def main(
 
     flags = _flags(given)
     about = {"model": model, "config_file": given["config_file"], "sets": given["sets"]}
-    place = {"device": device, "threads": threads, "data_dir": data_dir, "no_plots": no_plots}
+    place = {"device": device, "threads": threads, "precision": precision}
+    place |= {"data_dir": data_dir, "no_plots": no_plots}
     if resume is not None:
         if dry_run or given["out"] or given["config_file"]:
             wrong = "--dry-run" if dry_run else "--out" if given["out"] else "-c"

@@ -37,6 +37,7 @@ def new(
     dry_run: bool,
     device: str,
     threads: int | None,
+    precision: str,
     data_dir: Path | None,
     no_plots: bool,
 ) -> None:
@@ -44,7 +45,7 @@ def new(
         hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
-    executor = build.device(device, threads)
+    executor = build.device(device, threads, precision)
     dataset = build.dataset(config.data, data_dir)
     recipe = Recipe.from_dict({**dataset.recipe, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
@@ -66,7 +67,7 @@ def new(
             if file is not None:
                 _copy(file, run.path / file.name)
             run.write_config(config.to_dict())
-            run.write_env(device=executor.device, threads=executor.threads)
+            run.write_env(**executor.describe())
             output.note(f"{name} on {dataset.name}, in {run.path}")
             finish.fit(run, made, dataset, recipe, model_info=info, no_plots=no_plots)
         kept = True
@@ -161,6 +162,7 @@ def resume(
     *,
     device: str,
     threads: int | None,
+    precision: str,
     data_dir: Path | None,
     no_plots: bool,
 ) -> None:
@@ -194,7 +196,7 @@ def resume(
         )
     before = Recipe.from_dict(asked["train"])
     recipe = before.resume_as({**changes["train"], **flags["train"]})
-    executor = build.device(device, threads)
+    executor = build.device(device, threads, precision)
     with run.lock():
         kept = None if run.untouched() else run.load("last", fallback=True)
         if kept is not None:
@@ -209,7 +211,7 @@ def resume(
         settings = config.model_config(module.Config, own)
         made = _build(module, settings, dataset, recipe)
         run.write_config({**asked, "data": data, "train": recipe.to_dict()})
-        run.write_env(device=executor.device, threads=executor.threads)
+        run.write_env(**executor.describe())
         output.note(f"{name} on {dataset.name}, in {run.path}")
         info = _info(name, settings, file) if kept is None else None
         finish.fit(run, made, dataset, recipe, resume=kept, model_info=info, no_plots=no_plots)

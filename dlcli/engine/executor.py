@@ -1,17 +1,19 @@
 """Runs kernels: resolves an op once per signature, allocates its outputs, and calls the variant.
 
 `run` is the only way to a kernel. A device is a subclass of `Executor` that says how an array is
-allocated and how a prepared call is carried out.
+allocated, how a prepared call is carried out, and how values get to the device and back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from dlcli_kernels import registry
 from dlcli_kernels.launch import Launch
+from dlcli_kernels.registry import Variant
 from dlcli_kernels.spec import Op, Spec
 
 from ..errors import DeviceError
@@ -20,9 +22,18 @@ MOST_SIGNATURES = 4096  # distinct shapes remembered before starting over
 
 
 class Executor:
-    """What all devices share."""
+    """What all devices share.
+
+    An array of a device has shape, dtype, nbytes and flags; a slice or reshape of it is a view;
+    another array of the device can be assigned to a slice. Nothing else is asked of one: whoever
+    wants its values calls `get`.
+
+    device: its name. precision: what float32 operands are computed in. threads: on the CPU.
+    """
 
     device: str
+    precision = "float32"
+    threads = 1
 
     def __init__(self) -> None:
         self.launches: dict[Any, Launch] = {}
@@ -31,9 +42,35 @@ class Executor:
         """An uninitialised array of the device."""
         raise NotImplementedError
 
+    def zeros(self, spec: Spec) -> Any:
+        """An array of the device that holds zeros."""
+        return self.put(np.zeros(spec.shape, spec.dtype))
+
+    def put(self, values: np.ndarray) -> Any:
+        """The values as an array of the device; on the CPU the very same array."""
+        raise NotImplementedError
+
+    def get(self, array: Any) -> np.ndarray:
+        """The array's values on the host; on the CPU the very same array. Waits for the device."""
+        raise NotImplementedError
+
+    def write(self, array: Any, values: Any) -> None:
+        """Copies values of the host (an array, or numbers that fill one) into an array in place."""
+        array[...] = self.put(np.asarray(values, array.dtype).reshape(array.shape))
+
+    def copy(self, array: Any) -> Any:
+        """Another array of the device with the same values."""
+        made = self.empty(Spec.of(array))
+        made[...] = array
+        return made
+
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Fills `outs` from `arrays` and updates the inout ones of these."""
         raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What a run keeps of where it was trained: plain values by name."""
+        return {"device": self.device, "threads": self.threads, "precision": self.precision}
 
     def close(self) -> None:
         """Gives back what the device holds besides arrays."""
@@ -65,11 +102,14 @@ class Executor:
         if len(self.launches) >= MOST_SIGNATURES:
             self.launches.clear()
         specs = [None if a is None else Spec.of(a) for a in arrays]
+        return Launch(op, self.resolve(op, specs, attrs), specs, attrs, optional=optional)
+
+    def resolve(self, op: Op, specs: Sequence[Spec | None], attrs: dict[str, Any]) -> Variant:
+        """The variant that runs. DeviceError if the device has none for these operands."""
         try:
-            variant = registry.resolve(op, self.device, specs, attrs)
+            return registry.resolve(op, self.device, specs, attrs, self.precision)
         except registry.NoVariant as error:
             raise DeviceError(str(error), hint="use --device cpu") from error
-        return Launch(op, variant, specs, attrs, optional=optional)
 
 
 class CpuExecutor(Executor):
@@ -93,6 +133,12 @@ class CpuExecutor(Executor):
     def empty(self, spec: Spec) -> Any:
         return np.empty(spec.shape, spec.dtype)
 
+    def put(self, values: np.ndarray) -> Any:
+        return values
+
+    def get(self, array: Any) -> np.ndarray:
+        return array
+
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
         state = self.flush_to_zero()
         try:
@@ -106,30 +152,55 @@ class CpuExecutor(Executor):
         self.pool.close()
 
 
-_current: CpuExecutor | None = None
+_current: Executor | None = None
 
 
-def current() -> CpuExecutor:
+def current() -> Executor:
     """The executor in use; one on the CPU with every core where none was configured."""
     global _current
     if _current is None:
-        configure()
-    assert _current is not None
+        _current = _make(None, "cpu", "float32")
     return _current
 
 
-def configure(threads: int | None = None, device: str = "auto") -> CpuExecutor:
-    """Chooses the device ("auto", "cpu" or "cuda") and the number of threads (None: every core).
+def configure(
+    threads: int | None = None, device: str = "cpu", precision: str = "float32"
+) -> Executor:
+    """Chooses the device ("auto", "cpu" or "cuda"), the number of threads on the CPU (None: every
+    core) and the precision ("float32" or "tf32").
 
-    DeviceError where the device is not available; the executor in use then stays.
+    Tensors made before stay where they are: configure first, build models after. DeviceError where
+    the device, or the precision on it, is not available; the executor in use then stays.
     """
     global _current
-    from dlcli_kernels.cpu import available_threads
-
-    from .device import choose
-
-    choose(device)
+    made = _make(threads, device, precision)
     if _current is not None:
         _current.close()
-    _current = CpuExecutor(threads or available_threads())
-    return _current
+    _current = made
+    return made
+
+
+def _make(threads: int | None, device: str, precision: str) -> Executor:
+    from dlcli_kernels.cpu import available_threads
+
+    from .device import check_precision, choose
+
+    chosen, _ = choose(device)
+    check_precision(precision, chosen)
+    threads = threads or available_threads()
+    if chosen == "cpu":
+        return CpuExecutor(threads)
+    from .cuda_executor import CudaExecutor
+
+    return CudaExecutor(threads, precision)
+
+
+@contextmanager
+def using(executor: Executor) -> Iterator[Executor]:
+    """`executor` is the one in use inside; it is not closed afterwards."""
+    global _current
+    before, _current = _current, executor
+    try:
+        yield executor
+    finally:
+        _current = before

@@ -1,10 +1,16 @@
-"""A tensor: an array, whether its gradient is wanted, and the gradient."""
+"""A tensor: an array of the device, whether its gradient is wanted, and the gradient.
+
+Values of the host become tensors by `on_device` and `zeros`, and come back by `item` and `numpy`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from dlcli_kernels.spec import Spec
+
+from . import executor
 
 
 class Tensor:
@@ -32,13 +38,25 @@ class Tensor:
     def dtype(self) -> np.dtype:
         return self.data.dtype
 
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        n = 1
+        for extent in self.data.shape:
+            n *= extent
+        return n
+
     def item(self) -> float:
-        """The value of a tensor of one element, on the host."""
-        return self.data.item()
+        """The value of a tensor of one element, on the host. Waits for the device."""
+        return executor.current().get(self.data).item()
 
     def numpy(self) -> np.ndarray:
-        """A copy on the host."""
-        return np.array(self.data)
+        """A copy on the host. Waits for the device."""
+        return np.array(executor.current().get(self.data))
+
+    def write(self, values: Any) -> None:
+        """Copies values of the host (an array, or numbers that fill one) into place."""
+        executor.current().write(self.data, values)
 
     def reshape(self, *shape: int) -> Tensor:
         """A view of the same elements in another shape; one extent may be -1."""
@@ -49,3 +67,13 @@ class Tensor:
     def __repr__(self) -> str:
         kind = type(self).__name__
         return f"{kind}(shape={self.shape}, dtype={self.dtype}, grad={self.requires_grad})"
+
+
+def on_device(values: np.ndarray, requires_grad: bool = False) -> Tensor:
+    """A tensor of the device in use with these values; on the CPU it shares their memory."""
+    return Tensor(executor.current().put(values), requires_grad)
+
+
+def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Tensor:
+    """A tensor of zeros on the device in use."""
+    return Tensor(executor.current().zeros(Spec(shape, np.dtype(dtype))))

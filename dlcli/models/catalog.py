@@ -15,12 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 import dlcli.models
 
 from ..engine.tape import no_grad
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, zeros
 from ..errors import CheckpointError, UsageError, did_you_mean
 from ..nn.module import Module, observe
 
@@ -124,13 +122,13 @@ def summary(model: Any, shape: tuple[int, int, int]) -> list[Row]:
 
     def tell(module: Module, out: Tensor) -> None:
         if id(module) in paths and next(module.children(), None) is None:
-            own = sum(p.data.size for p in module.named_parameters().values())
+            own = sum(p.size for p in module.named_parameters().values())
             rows.append(Row(paths[id(module)], type(module).__name__, out.shape[1:], own))
 
     training = model.training
     try:
         with no_grad(), observe(tell):
-            model.eval()(Tensor(np.zeros((1, *shape), np.float32)))
+            model.eval()(zeros((1, *shape)))
     finally:
         model.train(training)
     return rows

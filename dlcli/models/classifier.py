@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, on_device
 from ..nn import losses
 from ..nn.module import Module, Sequential
 
@@ -24,9 +24,9 @@ class Train:
         """batch.x (N, H, W, C) float, batch.y (N,) int64 → the mean loss, and the logits (N,
         classes). Labels are smoothed in training only.
         """
-        logits = self.model(Tensor(batch.x))
+        logits = self.model(on_device(batch.x))
         smoothing = self.model.label_smoothing if self.model.training else 0.0
-        loss = losses.cross_entropy(logits, Tensor(batch.y), label_smoothing=smoothing)
+        loss = losses.cross_entropy(logits, on_device(batch.y), label_smoothing=smoothing)
         return loss, {"logits": logits}
 
 

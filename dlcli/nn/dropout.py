@@ -25,7 +25,7 @@ class Dropout(Module):
         self.rng = Buffer(np.zeros(5, np.uint32))
 
     def seed(self, seed: int, path: str) -> None:
-        self.rng.data[...] = (*key(seed, f"dropout/{path}"), 0, 0, 0)
+        self.rng.write((*key(seed, f"dropout/{path}"), 0, 0, 0))
 
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, on_device, zeros
 from . import init
 
 
@@ -24,16 +24,19 @@ class Parameter(Tensor):
     __slots__ = ("fill",)
 
     def __init__(self, shape: tuple[int, ...], fill: init.Fill, dtype: Any = np.float32) -> None:
-        super().__init__(np.zeros(shape, dtype), requires_grad=True)
+        super().__init__(zeros(shape, dtype).data, requires_grad=True)
         self.fill = fill
 
 
 class Buffer(Tensor):
     """A tensor that is part of the state but not trained: running statistics, a random stream's
-    counter.
+    counter. `values`, of the host, are what it begins with.
     """
 
     __slots__ = ()
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__(on_device(values).data)
 
 
 class Module:
@@ -97,7 +100,7 @@ class Module:
         wrong = [f"missing {name}" for name in own if name not in state]
         wrong += [f"unexpected {name}" for name in state if name not in own]
         for name in own.keys() & state.keys():
-            here, there = own[name].data, state[name]
+            here, there = own[name], state[name]
             if here.shape != there.shape or here.dtype != there.dtype:
                 wrong.append(
                     f"{name} is {there.shape} {there.dtype}, not {here.shape} {here.dtype}"
@@ -105,14 +108,14 @@ class Module:
         if wrong:
             raise ValueError("; ".join(sorted(wrong)))
         for name, tensor in own.items():
-            tensor.data[...] = state[name]
+            tensor.write(state[name])
 
     def initialize(self, seed: int) -> None:
         """Fills every parameter from its own random stream, named by its path, and seeds the
-        modules that draw (dropout).
+        modules that draw (dropout). The values are made on the host: the same bits on any device.
         """
         for name, parameter in self.named_parameters().items():
-            parameter.data[...] = parameter.fill(init.stream(seed, name), parameter.shape)
+            parameter.write(parameter.fill(init.stream(seed, name), parameter.shape))
         for path, module in self.modules():
             module.seed(seed, path)
 
@@ -133,7 +136,7 @@ class Module:
         """Converts parameters and floating buffers. Before an optimiser has laid them out."""
         for tensor in {**self.named_parameters(), **self.named_buffers()}.values():
             if np.issubdtype(tensor.dtype, np.floating):
-                tensor.data = tensor.data.astype(dtype)
+                tensor.data = on_device(tensor.numpy().astype(dtype)).data
         return self
 
 

@@ -40,7 +40,7 @@ class BatchNorm(Module):
                 eps=self.eps,
             )
         out, mean, var = apply("batchnorm", x, self.weight, self.bias, eps=self.eps)
-        n = x.data.size // max(x.shape[-1], 1)
+        n = x.size // max(x.shape[-1], 1)
         with no_grad():
             apply("update_running", self.running_mean, mean, momentum=self.momentum, correction=1.0)
             unbiased = n / (n - 1) if n > 1 else 1.0

@@ -12,7 +12,7 @@ import numpy as np
 from dlcli.data.dataset import Split
 from dlcli.data.loader import Loader
 from dlcli.engine import tape
-from dlcli.engine.tensor import Tensor
+from dlcli.engine.tensor import on_device
 from dlcli.errors import CheckpointError, DataError
 from dlcli.train import jsonfile, metrics
 from dlcli.train.metrics import top_classes
@@ -157,7 +157,7 @@ def predict_proba(
 
 def _logits(model: Model, x: np.ndarray, classes: int | None = None) -> np.ndarray:
     """(B, K) on the host. CheckpointError: the model's output is not one score per class."""
-    logits = model.forward(Tensor(x)).data
+    logits = model.forward(on_device(x)).numpy()
     if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
         raise CheckpointError(
             "the model does not fit the data",

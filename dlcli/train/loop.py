@@ -185,7 +185,7 @@ class Trainer:
                 "val_images": len(self.val_loader.split),
                 "batch_size": self.recipe.batch_size,
                 "monitor": self.recipe.monitor,
-                "parameters": sum(t.data.size for t in self.model.named_parameters().values()),
+                "parameters": sum(t.size for t in self.model.named_parameters().values()),
                 "warnings": self.warnings,
             }
         )

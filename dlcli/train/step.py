@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.loader import Loader
-from dlcli.engine import tape
+from dlcli.engine import executor, tape
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import CheckpointError
 from dlcli.train import tensors
@@ -124,7 +124,8 @@ class Kept:
     """A copy of a model's buffers, to put back what a forward pass moved."""
 
     def __init__(self, model: Model) -> None:
-        self.buffers = [(tensor, tensor.data.copy()) for tensor in model.named_buffers().values()]
+        copy = executor.current().copy
+        self.buffers = [(t, copy(t.data)) for t in model.named_buffers().values()]
 
     def restore(self) -> None:
         """Puts the copies back."""

@@ -81,7 +81,7 @@ def compare(
     wrong = (special | ~np.isfinite(got64)) & ~same
     if wrong.any():
         at, share = _first(wrong), f"{int(wrong.sum())} non-finite of {got.size} differ"
-        raise Failed(f"{name}[{at}] = {got64[at]}, expected {want[at]} ({share})")
+        raise Failed(f"{name}[{at}] = {float(got64[at])}, expected {float(want[at])} ({share})")
     scale = rms(want) if scale is None else scale
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.where(special, 0.0, np.abs(got64 - want))
@@ -91,7 +91,7 @@ def compare(
     worst = float(shares[at])
     if worst > 1.0:
         raise Failed(
-            f"{name}[{at}] = {got64[at]!r}, expected {want[at]!r}: "
+            f"{name}[{at}] = {float(got64[at])!r}, expected {float(want[at])!r}: "
             f"{worst:.3g} times the tolerance ({tol.rtol:g}, {tol.atol:g})"
         )
     return worst

@@ -53,6 +53,13 @@ class Variant:
         return self.name.split("_", 1)[0]
 
     @property
+    def precision(self) -> str:
+        """In what it computes, where that is not its operands' dtype or the only one it takes:
+        "tf32", "bfloat16". Empty otherwise.
+        """
+        return getattr(self.module, "PRECISION", "")
+
+    @property
     def whole(self) -> bool:
         """Whether a call is the whole work: a device shares it out, the CPU's executor cuts it."""
         return self.device != "cpu"

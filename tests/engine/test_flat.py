@@ -5,7 +5,7 @@ reads them.
 import numpy as np
 import pytest
 
-from dlcli.engine.flat import FlatParameters
+from dlcli.engine.flat import ALIGN, STORED, FlatParameters
 from dlcli.engine.tape import apply, backward
 from dlcli.engine.tensor import Tensor
 
@@ -25,7 +25,7 @@ def test_parameters_become_views_with_their_values_kept_and_aligned():
     for name, p in parameters.items():
         np.testing.assert_array_equal(p.data, before[name])
         assert np.shares_memory(p.data, flat.data.data) or not p.data.size
-        assert flat.slices[name].start % 16 == 0
+        assert flat.slices[name].start % ALIGN == 0
     flat.data.data[...] = 4
     assert all((p.data == 4).all() for p in parameters.values())
 
@@ -58,3 +58,13 @@ def test_mixed_dtypes_and_a_parameter_given_twice_are_refused():
         FlatParameters({"a": one, "b": Tensor(np.ones(3, np.float32), requires_grad=True)})
     with pytest.raises(ValueError, match="twice"):
         FlatParameters({"a": one, "b": one})
+
+
+def test_a_file_keeps_values_in_a_layout_that_does_not_follow_the_memory_s():
+    flat = FlatParameters(tensors())
+    packed = flat.pack(flat.data.numpy())
+    assert packed.shape == (48 + STORED + 0 + STORED,)  # w: 35, b: 5, empty: 0, one: 1 elements
+    np.testing.assert_array_equal(packed[:35], flat.parameters["w"].numpy().reshape(-1))
+    np.testing.assert_array_equal(packed[48:53], flat.parameters["b"].numpy())
+    assert packed[64] == flat.parameters["one"].item()
+    np.testing.assert_array_equal(flat.unpack(packed), flat.data.numpy())

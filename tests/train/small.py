@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.dataset import ArraySplit, Dataset, fingerprint
-from dlcli.engine.tensor import Tensor
+from dlcli.engine.tensor import Tensor, on_device
 from dlcli.nn.dropout import Dropout
 from dlcli.nn.linear import Flatten, Linear
 from dlcli.nn.losses import cross_entropy
@@ -70,11 +70,11 @@ class Classifier(Module):
             self.batches += 1
             if self.batches == self.spoil_at:
                 x = x * np.float32("nan")
-        logits = self.forward(Tensor(x))
-        return cross_entropy(logits, Tensor(batch.y)), {"logits": logits}
+        logits = self.forward(on_device(x))
+        return cross_entropy(logits, on_device(batch.y)), {"logits": logits}
 
     def measure(self, outputs: dict[str, Tensor], batch: protocol.Batch) -> dict[str, float]:
-        predicted = outputs["logits"].data.argmax(axis=1)
+        predicted = outputs["logits"].numpy().argmax(axis=1)
         return {"correct": float((predicted == batch.y).sum())}
 
 

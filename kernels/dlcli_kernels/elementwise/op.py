@@ -24,6 +24,13 @@ def cut_rows(*specs, **attrs):
     return ALL_CUT if specs[0].shape else None
 
 
+PREFER = {
+    **{("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_vector",),
+}
+MANY = 1 << 20  # elements where no size is given
+
+
 def infer_unary(x, *, act):
     if act not in ACTIVATIONS:
         raise ValueError(f"unknown activation {act!r}; there is: {', '.join(ACTIVATIONS)}")
@@ -51,7 +58,8 @@ ACT = Op(
     + [case(x=normal(6, 8, layout=layout), act="tanh") for layout in ("F", "strided", "reversed")]
     + [case("large", x=uniform(-200, 200, 64), act=a) for a in ACTIVATIONS],
     bench=[case(x=normal(*s), act=a) for s in BENCH for a in ("relu", "tanh", "gelu")],
-    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    sized=lambda N=MANY: case(x=normal(N), act="relu"),
+    prefer=PREFER,
 )
 
 
@@ -72,7 +80,8 @@ ACT_GRAD = Op(
     cases=[case(saved=uniform(-0.9, 0.9, 9, 11), dout=normal(9, 11), act=a) for a in ACTIVATIONS]
     + [case(saved=normal(*s), dout=normal(*s), act="relu") for s in SHAPES],
     bench=[case(saved=normal(*s), dout=normal(*s), act="relu") for s in BENCH],
-    prefer={("cpu", p): ("cpu_numba", "cpu_numpy") for p in ("float32", "float64")},
+    sized=lambda N=MANY: case(saved=normal(N), dout=normal(N), act="relu"),
+    prefer={**PREFER, **{("cpu", p): ("cpu_numba", "cpu_numpy") for p in ("float32", "float64")}},
 )
 
 
@@ -99,7 +108,8 @@ ADD = Op(
     tolerance=POINTWISE,
     cases=[case(x=normal(*s), y=normal(*s)) for s in [*SHAPES, ()]],
     bench=[case(x=normal(*s), y=normal(*s)) for s in BENCH],
-    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    sized=lambda N=MANY: case(x=normal(N), y=normal(N)),
+    prefer=PREFER,
 )
 
 
@@ -122,7 +132,8 @@ MUL = Op(
     tolerance=POINTWISE,
     cases=[case(x=normal(*s), y=normal(*s)) for s in [*SHAPES, ()]],
     bench=[case(x=normal(*s), y=normal(*s)) for s in BENCH],
-    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    sized=lambda N=MANY: case(x=normal(N), y=normal(N)),
+    prefer=PREFER,
 )
 
 
@@ -148,7 +159,8 @@ DIV = Op(
     tolerance=POINTWISE,
     cases=[case(x=normal(*s), y=uniform(0.5, 2.0, *s)) for s in [*SHAPES, ()]],
     bench=[case(x=normal(*s), y=uniform(0.5, 2.0, *s)) for s in BENCH],
-    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    sized=lambda N=MANY: case(x=normal(N), y=uniform(0.5, 2.0, N)),
+    prefer=PREFER,
 )
 
 
@@ -173,7 +185,8 @@ SCALE = Op(
     tolerance=POINTWISE,
     cases=[case(x=normal(*s), by=-0.37) for s in [*SHAPES, ()]],
     bench=[case(x=normal(*s), by=0.5) for s in BENCH],
-    prefer={("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    sized=lambda N=MANY: case(x=normal(N), by=0.5),
+    prefer=PREFER,
 )
 
 
@@ -183,7 +196,7 @@ MOVED = {p: Tol(0.0, 0.0, why="nothing is computed") for p in ("float32", "float
 IN_PLACE = {
     "inout": ("target",),
     "cut": cut_rows,
-    "prefer": {("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    "prefer": PREFER,
 }
 
 
@@ -218,6 +231,8 @@ FILL = Op(
     tolerance=MOVED,
     cases=[case(target=normal(*s), value=v) for s in [*SHAPES, ()] for v in (0.0, 1.0)],
     bench=[case(target=normal(*s), value=0.0) for s in BENCH],
+    traffic=lambda target, **attrs: target.nbytes,  # written, never read
+    sized=lambda N=MANY: case(target=normal(N), value=0.0),
     **IN_PLACE,
 )
 ASSIGN, ADD_TO = (
@@ -228,10 +243,12 @@ ASSIGN, ADD_TO = (
         tolerance=tolerance,
         cases=[case(target=normal(*s), x=normal(*s)) for s in [*SHAPES, ()]],
         bench=[case(target=normal(*s), x=normal(*s)) for s in BENCH],
+        traffic=traffic,
+        sized=lambda N=MANY: case(target=normal(N), x=normal(N)),
         **IN_PLACE,
     )
-    for name, reference, tolerance in (
-        ("assign", assign_reference, MOVED),
-        ("add_to", add_to_reference, POINTWISE),
+    for name, reference, tolerance, traffic in (
+        ("assign", assign_reference, MOVED, lambda target, x: target.nbytes + x.nbytes),
+        ("add_to", add_to_reference, POINTWISE, None),
     )
 )

@@ -1,0 +1,256 @@
+"""Mutants of our own CUDA C++ kernels, and how many of them verification kills.
+
+    python tests/mutation.py                      every kernel, 5 mutants of each file
+    python tests/mutation.py --sample 12 --seed 7 a dozen of them
+    python tests/mutation.py --only matmul --all
+
+A mutant is a source with one mistake that people make: a barrier or a wait removed, an index off
+by one, the condition of a tail dropped or off by one, a sum that does not begin at zero, an operand
+of a stride exchanged. It is killed if a case of an op that the kernel serves fails in the emulator.
+One that cannot be compiled does not count. Those that survive because they mean the same, or because
+nothing can tell, are listed with the reason in `tests/survivors.toml`; they count as survivors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import re
+import signal
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from dlcli_kernels import check, raw, registry
+from dlcli_kernels.emulate import CompileError, Emulator
+
+SECONDS = 120  # a mutant that takes longer does not end
+BUDGET = 300_000_000  # accesses to memory of one launch
+SURVIVORS = Path(__file__).with_name("survivors.toml")
+
+# Headers of words and tables rather than of loops: `act` and the emulator's own tests cover them.
+WORDS = {"dlcli.cuh", "activation.cuh", "mma.cuh", "bfloat16.cuh"}
+IDENTIFIER = r"[A-Za-z_]\w*"
+# kind -> (what it looks for in a line of code, what it makes of it)
+MISTAKES: dict[str, list[tuple[str, str]]] = {
+    "barrier removed": [
+        (r"__syncthreads\(\);", ";"),
+        (r"__syncwarp\([^;]*\);", ";"),
+        (r"async_wait<[^;]*>\(\);", ";"),
+        (r"grid_sync\([^;]*\);", ";"),
+    ],
+    "index off by one": [
+        (rf"({IDENTIFIER})\[([^\]\[;]+)\](?!\s*(?:=\s*\{{|;\s*$|,\s*\w+\[))", r"\1[\2 + 1]")
+    ],
+    "tail dropped": [
+        (r"if \([^;{}]*(?:>=|<)[^;{}]*\) (?:return|continue);", ";"),
+        (r"if \(([^(){};]*) < ([^(){};]*)\) (?=\w)", ""),
+    ],
+    "tail off by one": [
+        (r"(if \([^;]*?) >= ", r"\1 > "),
+        (r"((?:if|bool inside =|return) ?\(?[^;]*?\w) < (?=\w)", r"\1 <= "),
+    ],
+    "sum not zeroed": [
+        (r"(float (?:\w+, )*\w*(?:sum|acc|total)\w*) = 0(?:\.0f)?\b", r"\1 = 1"),
+        (r"(float \w+(?:\[\w+\])+) = \{\};", r"\1 = {1};"),
+    ],
+    "stride exchanged": [
+        (rf"\* ({IDENTIFIER}) \+ ({IDENTIFIER})\b(?!\()", r"* \2 + \1"),
+        (rf"({IDENTIFIER}) / ({IDENTIFIER})\b", r"\1 % \2"),
+        (rf"({IDENTIFIER}) % ({IDENTIFIER})\b", r"\1 / \2"),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake in one line of a kernel's source, or of a header that it includes."""
+
+    source: raw.Source
+    file: str  # the .cu or .cuh that the line stands in
+    line: int
+    kind: str
+    before: str
+    after: str
+
+    @property
+    def name(self) -> str:
+        """What it is, without the number of the line, which other edits move."""
+        return f"{self.file}: {self.kind}: {self.before.strip()} -> {self.after.strip()}"
+
+    def text(self) -> str:
+        """The whole source with the mistake in it."""
+        if self.file == self.source.name:
+            return self._with(self.source.text())
+        header = self._with(raw.headers()[self.file]).replace("#pragma once", "")
+        include = f'#include "{self.file}"'
+        return self.source.text().replace(include, header, 1)
+
+    def _with(self, text: str) -> str:
+        lines = text.splitlines()
+        lines[self.line - 1] = self.after
+        return "\n".join(lines) + "\n"
+
+
+def sources() -> dict[raw.Source, list[registry.Variant]]:
+    """Every CUDA C++ source, and the ops that it serves as variants."""
+    found: dict[raw.Source, list[registry.Variant]] = {}
+    for op in registry.ops().values():
+        for variant in registry.variants(op, "cuda"):
+            for value in vars(variant.module).values() if variant.module else ():
+                if isinstance(value, raw.Source):
+                    found.setdefault(value, []).append(variant)
+    return found
+
+
+def mutants_of(source: raw.Source) -> Iterator[Mutant]:
+    """Every mutant of a source and of the headers of kernels' loops that it includes itself."""
+    texts = {source.name: source.text()}
+    for header in re.findall(r'#include "(\w+\.cuh)"', source.text()):
+        if header not in WORDS:
+            texts[header] = raw.headers()[header]
+    for file, text in texts.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            code, _, _ = line.partition("//")
+            if not code.strip() or code.lstrip().startswith(("#", "*", "/*", "constexpr", "asm")):
+                continue
+            for kind, patterns in MISTAKES.items():
+                for pattern, made in patterns:
+                    for match in re.finditer(pattern, code):
+                        after = code[: match.start()] + match.expand(made) + code[match.end() :]
+                        if after != code:
+                            yield Mutant(source, file, number, kind, code, after)
+
+
+class Mutated(Emulator):
+    """An emulator in which one source is another text."""
+
+    def __init__(self, mutant: Mutant, folder: Path) -> None:
+        super().__init__(budget=BUDGET)
+        self.mutant = mutant
+        name = Path(mutant.source.file).name
+        (folder / name).write_text(mutant.text())
+        self.made = replace(mutant.source, file=name, folder=str(folder))
+
+    def launch(self, call: raw.Call) -> None:
+        if call.kernel.source == self.mutant.source:
+            call = replace(call, kernel=replace(call.kernel, source=self.made))
+        super().launch(call)
+
+
+@cache
+def _serving() -> dict[raw.Source, list[registry.Variant]]:
+    return sources()
+
+
+def examine(mutant: Mutant) -> str:
+    """How it was killed; "" if it survived, "stillborn" if it cannot be compiled."""
+    with tempfile.TemporaryDirectory() as folder, raw.running_on(Mutated(mutant, Path(folder))):
+        for variant in _serving()[mutant.source]:
+            precision = variant.precision or "float32"
+            for seed, case in enumerate(variant.op.cases):
+                try:
+                    result = check.verify(variant.op, variant, case, precision, seed=seed)
+                except CompileError:
+                    return "stillborn"
+                except (raw.LaunchError, IndexError, ValueError, OverflowError) as error:
+                    return f"{type(error).__name__}: {error}"
+                if not result.ok:
+                    return result.reason
+    return ""
+
+
+def _child(mutant: Mutant, answer: multiprocessing.connection.Connection) -> None:
+    signal.alarm(SECONDS)
+    answer.send(examine(mutant))
+
+
+def examine_apart(mutant: Mutant) -> str:
+    """`examine` in a process of its own: a mutant may crash, or never end."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(mutant, theirs))
+    process.start()
+    theirs.close()
+    try:
+        found = ours.recv()
+    except EOFError:
+        found = ""
+    process.join()
+    if process.exitcode == -signal.SIGALRM:
+        return f"it did not end in {SECONDS} s"
+    return f"it crashed ({process.exitcode})" if process.exitcode else found
+
+
+def choose(each: int | None, only: str, sample: int, seed: int) -> list[Mutant]:
+    """Mutants by the options: some of each file, or a sample of those not known to survive."""
+    rng = random.Random(seed)
+    chosen, seen = [], set()
+    for source in sorted(_serving(), key=lambda s: s.name):
+        if not source.name.startswith(only):
+            continue
+        found = {m.name: m for m in mutants_of(source) if m.name not in seen}
+        seen |= found.keys()
+        names = sorted(found)
+        picked = names if each is None else rng.sample(names, min(each, len(names)))
+        chosen += [found[name] for name in picked]
+    if sample:
+        known = survivors()
+        chosen = rng.sample([m for m in chosen if m.name not in known], sample)
+    return chosen
+
+
+def survivors() -> dict[str, str]:
+    """The mutants that are known to survive, and why."""
+    if not SURVIVORS.exists():
+        return {}
+    return {s["mutant"]: s["why"] for s in tomllib.loads(SURVIVORS.read_text())["survivor"]}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--only", default="", help="sources whose name begins so: matmul, conv/cuda_raw_d…"
+    )
+    parser.add_argument("--each", type=int, default=5, help="mutants of each source (5)")
+    parser.add_argument("--all", action="store_true", help="every mutant of each source")
+    parser.add_argument(
+        "--sample", type=int, default=0, help="examine only so many, drawn from all"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fail-under", type=float, default=0.95, help="the least score (0.95)")
+    parser.add_argument("--json", type=Path, help="writes what became of each mutant")
+    given = parser.parse_args()
+    each = None if given.all or given.sample else given.each
+    chosen = choose(each, given.only, given.sample, given.seed)
+    known, outcomes = survivors(), []
+    for mutant in chosen:
+        outcome = examine_apart(mutant)
+        if outcome == "stillborn":
+            continue
+        outcomes.append((mutant, outcome))
+        print(f"{'killed  ' if outcome else 'SURVIVED'}  {mutant.name}", flush=True)
+        print(f"          {outcome or known.get(mutant.name, 'and no reason is listed')}"[:200])
+    killed = sum(bool(outcome) for _, outcome in outcomes)
+    score = killed / max(len(outcomes), 1)
+    files = len({m.source.name for m, _ in outcomes})
+    print(
+        f"mutation score {score:.1%}: {killed} of {len(outcomes)} mutants of {files} sources killed"
+    )
+    if given.json:
+        rows = [
+            {"mutant": m.name, "line": m.line, "killed": bool(o), "how": o} for m, o in outcomes
+        ]
+        given.json.write_text(json.dumps({"score": score, "mutants": rows}, indent=1) + "\n")
+    return 0 if outcomes and score >= given.fail_under else 8
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Models that ship, trained on CUDA C++ kernels in the emulator: the CPU's figures within rounding.
+
+The same Python runs on a GPU: only the target of the launches is another one.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from dlcli_kernels import emulate, raw, registry
+
+from dlcli import optim
+from dlcli.engine import executor
+from dlcli.engine.cuda_executor import CudaExecutor
+from dlcli.models import catalog
+from dlcli.train.evaluate import predict_proba
+from dlcli.train.step import Stepper
+from tests.engine.strict import StrictExecutor
+
+pytestmark = pytest.mark.emulator
+SHAPE, CLASSES, IMAGES = (8, 8, 1), 3, 5
+OPTIMIZERS = {  # learning rate and settings
+    "momentum": (0.1, {}),
+    "adam": (
+        1e-3,
+        {"eps": 1e-3},
+    ),  # with its own eps a step is the gradient's sign, rounding or not
+}
+ROUNDING = 2e-5  # of an array's largest: float32 sums of up to 576 products in another order
+
+
+def batches(number):
+    """Batches of images; the last is a short one."""
+    rng = np.random.default_rng(0)
+    for i in range(number):
+        n = IMAGES if i < number - 1 else IMAGES - 2
+        x = rng.standard_normal((n, *SHAPE)).astype(np.float32)
+        yield SimpleNamespace(x=x, y=rng.integers(0, CLASSES, n), indices=np.arange(n))
+
+
+def trained(name, optimizer, steps):
+    """Losses, weights, the optimiser's states and the shares of a model after some steps."""
+    module = catalog.load(name)
+    model = module.build(module.Config(dropout=0.2), SHAPE, CLASSES, seed=1)
+    lr, settings = OPTIMIZERS[optimizer]
+    settings = {"clip_norm": 1.0, "weight_decay": 0.01, **settings}
+    stepper = Stepper(model, lambda phase: optim.make(optimizer, phase.parameters, **settings))
+    model.train()
+    losses = [stepper.step([batch], lr)[0] for batch in batches(steps)]
+    weights, states = model.state_dict(), stepper.state_dict()
+    images = np.random.default_rng(1).integers(0, 256, (4, *SHAPE)).astype(np.uint8)
+    shares = predict_proba(model, images, lambda a: a.astype(np.float32) / 255)
+    return {"losses": np.array(losses), "shares": shares, **weights, **states}
+
+
+@pytest.fixture
+def emulated():
+    """The executor for CUDA, on the emulator."""
+    if why := emulate.problem():
+        pytest.skip(why)
+    with raw.running_on(emulate.Emulator()), executor.using(CudaExecutor()) as made:
+        yield made
+
+
+def without_a_kernel(name, optimizer):
+    """The ops of a training step for which CUDA has no variant that runs by default."""
+    with executor.using(StrictExecutor()) as strict:
+        trained(name, optimizer, 1)
+    preferred = {op: {device for device, _ in registry.op(op).prefer} for op in strict.ran}
+    return sorted(op for op, devices in preferred.items() if "cuda" not in devices)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "steps"),
+    [("mlp", "momentum", 2), ("mlp", "adam", 1), ("cnn-small", "momentum", 2), ("cnn", "adam", 1)],
+)
+def test_a_model_learns_in_the_emulator_what_it_learns_on_the_cpu(name, optimizer, steps, emulated):
+    if missing := without_a_kernel(name, optimizer):
+        pytest.skip(f"CUDA has no kernel yet for {', '.join(missing)}")
+    found = trained(name, optimizer, steps)
+    assert emulated.target.launches
+    with executor.using(executor.CpuExecutor(1)) as cpu:
+        want = trained(name, optimizer, steps)
+        cpu.close()
+    assert found.keys() == want.keys()
+    for key, array in want.items():
+        close = ROUNDING * float(np.abs(array).max(initial=0)) if array.dtype.kind == "f" else 0
+        np.testing.assert_allclose(found[key], array, rtol=0, atol=close, err_msg=key)
