@@ -20,14 +20,19 @@ PROJECT = {*PACKAGES, "tests", "bench"}
 
 # Layers by the pattern of their files, the first that fits; what each may import of the project
 # (by the first words of a module's name), and of third parties.
-COMPUTED = {"numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "platformdirs", "cupy", "cuda"}
+DEVICES = {"cupy", "cuda", "ml_dtypes"}
+COMPUTED = {"numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "platformdirs", *DEVICES}
 EVERYTHING = {"dlcli", "dlcli_kernels"}
 LAYERS = {
     "dlcli_kernels/*/cpu_*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/*/cuda_*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/cpu*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/cuda*.py": ({"dlcli_kernels"}, COMPUTED),
-    "dlcli_kernels/timing.py": ({"dlcli_kernels"}, COMPUTED),
+    "dlcli_kernels/timing.py": ({"dlcli_kernels"}, {"numpy", "cupy"}),
+    "dlcli_kernels/bench_vendor.py": (
+        {"dlcli_kernels"},
+        {"numpy", "cupy", "torch", "threadpoolctl"},  # whom kernels are compared with
+    ),
     "dlcli_kernels/emulate/*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/*.py": ({"dlcli_kernels"}, {"numpy"}),
     "dlcli/__init__.py": (set(), set()),
@@ -69,6 +74,7 @@ EXCEPTIONS = {
         "dlcli_kernels/launch.py",
         "dlcli_kernels.cpu",
     ): "scratch memory, when a CPU kernel wants some",
+    ("dlcli_kernels/cuda_numba.py", "numba_cuda"): "the home of numba.cuda; missing, it is named",
     ("dlcli/nn/functional.py", "dlcli_kernels.elementwise.activations"): "which can be fused",
     ("dlcli/optim.py", "dlcli_kernels.registry"): "the names of an optimiser op's operands",
     ("dlcli/cli/doctor.py", "scipy.linalg.cython_blas"): "reports the BLAS that Numba calls",
@@ -142,8 +148,10 @@ def test_every_exception_is_needed():
     assert set(EXCEPTIONS) <= used
 
 
-def test_the_kernel_library_imports_numba_in_files_of_the_cpu_alone():
-    """A contract, a reference and the checker need NumPy and nothing else."""
+def test_the_kernel_library_imports_numba_in_files_of_the_cpu_and_in_one_tier_of_cuda():
+    """A contract, a reference and the checker need NumPy and nothing else; what a kernel of the
+    readable CUDA tier needs of numba.cuda, it has from `cuda_numba.py`.
+    """
     users = {
         file
         for file, text in sources()
@@ -151,8 +159,9 @@ def test_the_kernel_library_imports_numba_in_files_of_the_cpu_alone():
         for _, module in imports(file, text)
         if module.split(".")[0] in {"numba", "llvmlite", "scipy"}
     }
-    assert users
-    assert all(Path(file).name.startswith("cpu") for file in users)
+    numba_cuda = {"dlcli_kernels/cuda_numba.py", "dlcli_kernels/cuda_numba_simulator.py"}
+    assert users > numba_cuda
+    assert all(Path(file).name.startswith("cpu") for file in users - numba_cuda)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,8 @@ def headers() -> Mapping[str, str]:
 class Simulated:
     """The target of kernels that another simulator runs: NumPy arrays, and no launches of ours."""
 
-    arch, multiprocessors, orders = "sm_90", 8, ("",)
+    arch, multiprocessors = "sm_90", 8
+    orders: tuple[str, ...] = ("",)
 
     @contextmanager
     def ordered(self, order: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ from .. import cache
 from ..raw import Kernel, headers
 
 HERE = Path(__file__).parent
-RUNTIME = ("runtime.h", "scheduler.h", "runtime.cpp", "memory.cpp")
+RUNTIME = ("runtime.h", "scheduler.h", "runtime.cpp", "fibre.cpp", "memory.cpp")
 COMMON = ("-std=gnu++17", "-O2", "-g1", "-gdwarf-4", "-fPIC", "-w")
 CHECKS = (
     "-fsanitize=thread",  # calls before each access to memory, and nothing else of it:

@@ -3,16 +3,10 @@
 // A fibre runs until it waits or ends; the scheduler, on the caller's stack, then resumes the next
 // in the order that was asked for. Nothing runs in parallel: a run is repeatable, and what depends on
 // an order that CUDA does not promise shows as a difference between orders or as a reported race.
-// Only built for Linux with g++; x86-64 switches by a few instructions, others by ucontext.
 #include "scheduler.h"
 
 #include <algorithm>
 #include <random>
-
-#include <sys/mman.h>
-#if !defined(__x86_64__)
-#include <ucontext.h>
-#endif
 
 namespace dlcli {
 
@@ -20,71 +14,7 @@ State S;
 
 namespace {
 
-constexpr size_t STACK = 128 * 1024;
 constexpr size_t ALIGNMENT = 1024;  // of dynamic shared memory, as bulk copies want it
-
-#if defined(__x86_64__)
-extern "C" void dlcli_switch(void** save, void* to);
-asm(R"(
-.text
-.globl dlcli_switch
-.hidden dlcli_switch
-dlcli_switch:
- pushq %rbp
- pushq %rbx
- pushq %r12
- pushq %r13
- pushq %r14
- pushq %r15
- movq %rsp,(%rdi)
- movq %rsi,%rsp
- popq %r15
- popq %r14
- popq %r13
- popq %r12
- popq %rbx
- popq %rbp
- ret
-)");
-void* scheduler_sp;
-void enter(Fibre& f) { dlcli_switch(&scheduler_sp, f.context); }
-void leave(Fibre& f) { dlcli_switch(&f.context, scheduler_sp); }
-#else
-ucontext_t scheduler_context;
-void enter(Fibre& f) { swapcontext(&scheduler_context, static_cast<ucontext_t*>(f.context)); }
-void leave(Fibre& f) { swapcontext(static_cast<ucontext_t*>(f.context), &scheduler_context); }
-#endif
-
-void body() {
-    S.entry->call(S.args);
-    S.fibre->status = DONE;
-    leave(*S.fibre);
-    __builtin_trap();  // never resumed
-}
-
-void prepare(Fibre& f) {
-    if (!f.stack) {
-        f.stack = static_cast<char*>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        mprotect(f.stack, 4096, PROT_NONE);  // a stack that overflows stops at once
-        f.stack_size = STACK;
-    }
-#if defined(__x86_64__)
-    auto* top = reinterpret_cast<uint64_t*>(f.stack + STACK - 64 - 8);
-    top[0] = 0;
-    top[-1] = reinterpret_cast<uint64_t>(&body);
-    for (int k = 2; k <= 7; k++) top[-k] = 0;
-    f.context = top - 7;
-#else
-    if (!f.context) f.context = new ucontext_t;
-    auto* context = static_cast<ucontext_t*>(f.context);
-    getcontext(context);
-    context->uc_stack.ss_sp = f.stack;
-    context->uc_stack.ss_size = STACK;
-    context->uc_link = nullptr;
-    makecontext(context, body, 0);
-#endif
-}
 
 void wait_at(Status status, const char* file, int line, const void* pc) {
     Fibre& f = *S.fibre;
@@ -299,11 +229,6 @@ void run_together(std::vector<unsigned>& numbers, std::vector<unsigned>& threads
 }
 
 }  // namespace
-
-void stop_fibre() {
-    leave(*S.fibre);
-    __builtin_trap();  // never resumed
-}
 
 }  // namespace dlcli
 

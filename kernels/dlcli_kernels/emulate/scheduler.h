@@ -110,7 +110,13 @@ extern State S;
 // Notes what is wrong; the launch ends when the scheduler is reached.
 void report(const void* pc, const char* what);
 void report_two(const void* pc, const void* earlier, const char* what);
+
+// fibre.cpp: makes a fibre ready to begin the kernel; goes on with it; goes back to the scheduler.
+void prepare(Fibre& f);
+void enter(Fibre& f);
+void leave(Fibre& f);
 [[noreturn]] void stop_fibre();
+
 void set_buffers(const Buffer* buffers, int count);
 
 }  // namespace dlcli

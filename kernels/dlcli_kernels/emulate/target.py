@@ -109,7 +109,7 @@ class _Report(ctypes.Structure):
 class _Value(ctypes.Structure):
     """Room for one argument; the array of them is addressed by _Launch.args."""
 
-    _fields_ = (("bytes", ctypes.c_longlong * 16),)
+    _fields_ = (("bytes", ctypes.c_longlong * 32),)
 
 
 class _Library:
@@ -261,7 +261,8 @@ class _Arena:
         if isinstance(arg, TensorMap):
             raise EmulationError(f"{where} is a tensor map: bulk copies are not emulated")
         scalar = _scalar(arg, where)
-        if pointer or scalar.itemsize != param.size or KINDS.get(scalar.dtype.kind, OTHER) != param.kind:
+        kind = KINDS.get(scalar.dtype.kind, OTHER)  # a struct is a void scalar
+        if pointer or scalar.itemsize != param.size or kind != param.kind:
             raise EmulationError(f"{where} is a {scalar.dtype}, the parameter is of another type")
         return scalar.tobytes()
 

@@ -104,7 +104,7 @@ CHECK_FINITE = Op(
         for h in (RUNNING, HALTED)
     ],
     bench=[case(x=normal(1), halt=RUNNING)],
-    prefer=PREFER,
+    prefer={**PREFER, ("cuda", "float64"): ("cuda_raw_flat",)},
 )
 
 COUNT_STEP = Op(
@@ -115,6 +115,7 @@ COUNT_STEP = Op(
     tolerance=dict.fromkeys(TOLERANCE, Tol(0.0, 0.0, why="whole numbers below 2⁵³")),
     cases=[case(step=integers(0, 9, 1, dtype=np.float64), halt=h) for h in (RUNNING, HALTED)],
     bench=[case(step=integers(0, 9, 1, dtype=np.float64), halt=RUNNING)],
+    prefer={("cuda", "float64"): ("cuda_raw_flat",)},
 )
 
 CLIP_BY_NORM = Op(

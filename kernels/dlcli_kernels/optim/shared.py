@@ -10,7 +10,10 @@ TOLERANCE = {
     "float32": Tol(2e-6, 1e-6, why="about ten roundings of one element, one root, one quotient"),
     "float64": Tol(4e-15, 2e-15, why="the same in double precision"),
 }
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER = {
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_flat",),
+}
 
 
 def check_buffers(op, p, *state, scalars):

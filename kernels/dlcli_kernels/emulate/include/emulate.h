@@ -11,7 +11,7 @@
 #define __global__ __attribute__((noipa, used))
 #define __device__ inline
 #define __host__
-#define __forceinline__
+#define __forceinline__ __attribute__((always_inline))  // local arrays stay in registers: no checks of them
 #define __noinline__ __attribute__((noinline))
 #define __shared__ static  // uninitialised: in .bss, which holds nothing else
 #define __constant__ static const

@@ -1,0 +1,118 @@
+// A convolution's operands as the matrices of a product, read in place (implicit GEMM; Chetlur et al. 2014,
+// cuDNN): the views that gemm.cuh wants. What lies outside of an image counts as zero.
+//
+//                 rows (M)               columns (N)        terms (K)
+//     forward     pixels of the map      filters k          (r, s, c)
+//     dgrad       pixels of x            channels c         (r, s, k)
+//     wgrad       filters k              (r, s, c)          pixels of the map
+//
+// each within one group. Rows and columns are decoded once per thread; a term costs two divisions by
+// multiplication, and is shared by all rows that a thread copies.
+#pragma once
+#include "conv.cuh"
+#include "gemm.cuh"
+
+constexpr int FAR_OUT = -(1 << 30);  // of a coordinate: no tap leads back inside
+
+// Row m as a pixel of `images` grids: windows of ph × pw are side by side, their places one after the other
+// (ph = pw = 1: pixels in order). The pixel (p, q) meets the operand at (p·step + first).
+struct Rows {
+    int count, high, wide, ph, pw;  // high, wide: in windows
+    int step_h, step_w, first_h, first_w;
+    // (image, row, column) of the grid
+    __device__ __forceinline__ Pixel pixel(int m) const {
+        int area = ph * pw, window = m / area, place = m - window * area;
+        int line = window / wide, image = line / high, down = place / pw;
+        return {image, (line - image * high) * ph + down, (window - line * wide) * pw + place - down * pw};
+    }
+};
+
+// Element (m, (a, b, c)): channel c of the pixel (a, b) steps away from where row m begins.
+struct Patches {
+    static constexpr bool DEEP = true;
+    static constexpr int WIDTH = 1;
+    struct Row { int offset, h, w; };
+    using Depth = Row;
+    const float* data;  // the group's first channel of the first pixel
+    int high, wide, pitch;
+    int channels, across, terms;  // terms = taps · channels, `across` taps to a row of the filter
+    int step_h, step_w;
+    Divisor by_channels, by_across;
+    Rows rows;
+    __device__ __forceinline__ Row row(int m) const {
+        if (m >= rows.count) return {0, FAR_OUT, 0};
+        Pixel at = rows.pixel(m);
+        int h = at.row * rows.step_h + rows.first_h, w = at.column * rows.step_w + rows.first_w;
+        return {((at.image * high + h) * wide + w) * pitch, h, w};
+    }
+    __device__ __forceinline__ Depth depth(int t) const {
+        if (t >= terms) return {0, FAR_OUT, 0};
+        int tap = by_channels.divide(t), a = by_across.divide(tap);
+        int h = a * step_h, w = (tap - a * across) * step_w;
+        return {(h * wide + w) * pitch + t - tap * channels, h, w};
+    }
+    __device__ __forceinline__ Place at(const Row& r, const Depth& d) const {
+        return {data + (r.offset + d.offset), within(r.h + d.h, high) && within(r.w + d.w, wide)};
+    }
+};
+
+// Element (c, (a, b, k)) of the filters of a group: tap (first + step · (a, b)) of filter k.
+template <int WIDTH_> struct FiltersByChannel {
+    static constexpr bool DEEP = false;
+    static constexpr int WIDTH = WIDTH_;
+    struct Row { int c; };
+    struct Depth { int offset; };  // negative: none
+    const float* data;
+    int channels, filters, across, terms, taps_high, taps_wide;
+    int first_r, first_s, step_r, step_s;
+    Divisor by_filters, by_across;
+    __device__ __forceinline__ Row row(int c) const { return {c}; }
+    __device__ __forceinline__ Depth depth(int t) const {
+        if (t >= terms) return {-1};
+        int tap = by_filters.divide(t), k = t - tap * filters, a = by_across.divide(tap);
+        int r = first_r + a * step_r, s = first_s + (tap - a * across) * step_s;
+        return {((k * taps_high + r) * taps_wide + s) * channels};
+    }
+    __device__ __forceinline__ Place at(Row r, Depth d) const {
+        return {data + (d.offset + r.c), r.c < channels && d.offset >= 0};
+    }
+};
+
+// Element (k, pixel) of a map.
+template <int WIDTH_> struct MapByChannel {
+    static constexpr bool DEEP = false;
+    static constexpr int WIDTH = WIDTH_;
+    struct Row { int k; };
+    using Depth = int;
+    const float* data;
+    int channels, pitch, pixels;
+    __device__ __forceinline__ Row row(int k) const { return {k}; }
+    __device__ __forceinline__ Depth depth(int pixel) const { return pixel; }
+    __device__ __forceinline__ Place at(Row r, Depth pixel) const {
+        return {data + (pixel * pitch + r.k), r.k < channels && pixel < pixels};
+    }
+};
+
+// Element ((r, s, c), pixel): what element (r, s, c) of a filter meets at a pixel of the map.
+template <int WIDTH_> struct PatchesByTap {
+    static constexpr bool DEEP = false;
+    static constexpr int WIDTH = WIDTH_;
+    struct Row { int offset, h, w; };
+    using Depth = Row;
+    const float* data;
+    Geometry g;
+    __device__ __forceinline__ Row row(int i) const {
+        int tap = g.Cg ? i / g.Cg : 0, r = tap / g.S, s = tap - r * g.S;
+        if (r >= g.R) return {0, FAR_OUT, 0};
+        return {(r * g.dh * g.W + s * g.dw) * g.C + i - tap * g.Cg, r * g.dh, s * g.dw};
+    }
+    __device__ __forceinline__ Depth depth(int pixel) const {
+        Pixel at = pixel_of(pixel, g.Q, g.by_Q, g.P, g.by_P);
+        if (at.image >= g.N) return {0, FAR_OUT, 0};
+        int h = at.row * g.sh - g.top, w = at.column * g.sw - g.left;
+        return {((at.image * g.H + h) * g.W + w) * g.C, h, w};
+    }
+    __device__ __forceinline__ Place at(const Row& r, const Depth& d) const {
+        return {data + (r.offset + d.offset), within(r.h + d.h, g.H) && within(r.w + d.w, g.W)};
+    }
+};
