@@ -74,6 +74,7 @@ EXCEPTIONS = {
         "dlcli_kernels/launch.py",
         "dlcli_kernels.cpu",
     ): "scratch memory, when a CPU kernel wants some",
+    ("dlcli_kernels/check_data.py", "ml_dtypes"): "the dtype of bfloat16 operands",
     ("dlcli_kernels/cuda_numba.py", "numba_cuda"): "the home of numba.cuda; missing, it is named",
     ("dlcli/nn/functional.py", "dlcli_kernels.elementwise.activations"): "which can be fused",
     ("dlcli/optim.py", "dlcli_kernels.registry"): "the names of an optimiser op's operands",
