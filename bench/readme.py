@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gpu_table
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 
@@ -49,13 +51,27 @@ def models(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {"accuracy": accuracy, "models": models}
+def gpu() -> list[str]:
+    """Shares of the vendors' speed and of the bandwidth, on every GPU that there are results of."""
+    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    return gpu_table.table([found for found in results if "gpu" in found])
+
+
+def _of(name: str, write: Callable[[dict[str, Any]], list[str]]) -> Callable[[], list[str]]:
+    return lambda: write(json.loads((RESULTS / f"{name}.json").read_text()))
+
+
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "accuracy": _of("accuracy", accuracy),
+    "models": _of("models", models),
+    "gpu": gpu,
+}
 
 
 def fill(text: str) -> str:
     """README's text with every table written anew."""
     for name, write in TABLES.items():
-        table = "\n".join(write(json.loads((RESULTS / f"{name}.json").read_text())))
+        table = "\n".join(write())
         marked = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
         if not marked.search(text):
             raise SystemExit(f"README.md has no table marked <!-- bench: {name} -->")
