@@ -28,6 +28,7 @@ LAYERS = {
     "dlcli_kernels/*/cuda_*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/cpu*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/cuda*.py": ({"dlcli_kernels"}, COMPUTED),
+    "dlcli_kernels/cache.py": ({"dlcli_kernels"}, {"platformdirs"}),
     "dlcli_kernels/timing.py": ({"dlcli_kernels"}, {"numpy", "cupy"}),
     "dlcli_kernels/bench_vendor.py": (
         {"dlcli_kernels"},

@@ -1,9 +1,7 @@
 """The `dlcli` command: finds the commands, runs one, and gives its exit code.
 
 Whatever a command raises becomes an exit code and a message of at most three lines. A command is
-a file `dlcli/cli/<command>.py` whose docstring begins with `dlcli <command>: what it does.` and
-which defines `main`. Adding the file is all the registration there is: the list of commands is
-read from those first lines alone, and a command's file is imported when it is called.
+a file `dlcli/cli/<command>.py`; how it is found stands in `lazy.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +10,15 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from functools import cache
-from importlib import import_module
-from pathlib import Path
 
 import click
 
 from dlcli import __version__
 from dlcli.cli import output
+from dlcli.cli.lazy import LazyGroup, commands
 from dlcli.errors import DlcliError, OutOfMemoryError, OutputError, UsageError, did_you_mean
+
+__all__ = ["cli", "commands", "main"]
 
 EXIT_CODES = """\
 Exit codes:
@@ -36,45 +34,11 @@ Examples:
   dlcli eval runs/first
   dlcli models list"""
 
-QUOTES = '"' * 3
 SIGINT, SIGPIPE = 130, 141  # 128 + the signal's number, as a shell says it
 
 
-@cache
-def commands() -> dict[str, str]:
-    """Every command by name with its one line of help, from the files beside this one."""
-    found = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        with open(path, encoding="utf-8") as file:
-            first = file.readline()
-        name, colon, short = first.removeprefix(f"{QUOTES}dlcli ").partition(": ")
-        if colon and name == path.stem:
-            found[name] = short.strip().removesuffix(QUOTES).rstrip(".")
-    return found
-
-
-class Commands(click.Group):
-    """The lazy group: `--help` imports no command."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(commands())
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return import_module(f"dlcli.cli.{name}").main if name in commands() else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in commands() and not args[0].startswith("-"):
-            hint = did_you_mean(args[0], commands())
-            raise UsageError(
-                f"there is no command '{args[0]}'", why=hint, hint="see 'dlcli --help'"
-            )
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(commands().items()))
+class Commands(LazyGroup):
+    """`dlcli` itself: its help ends with the exit codes and examples."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"\n{EXIT_CODES}\n\n{EXAMPLES}\n")

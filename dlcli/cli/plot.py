@@ -21,7 +21,7 @@ def curves(records: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     records: lines of metrics.jsonl; a figure that a line lacks is left out of its curve.
     OSError: the file cannot be written.
     """
-    with _figure(path, (9.0, 3.6)) as figure:
+    with figure_at(path, (9.0, 3.6)) as figure:
         panels = figure.subplots(1, 2)
         for panel, name in zip(panels, ("loss", "accuracy"), strict=True):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
@@ -47,7 +47,7 @@ def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> No
     counts = np.asarray(matrix)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(3.0 + 0.45 * len(classes), 16.0)
-    with _figure(path, (side + 1.0, side)) as figure:
+    with figure_at(path, (side + 1.0, side)) as figure:
         panel = figure.subplots()
         image = panel.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
         figure.colorbar(image, ax=panel, label="share of the true class")
@@ -70,7 +70,7 @@ def _plain(text: str) -> str:
 
 
 @contextmanager
-def _figure(path: Path, inches: tuple[float, float]) -> Iterator[Any]:
+def figure_at(path: Path, inches: tuple[float, float]) -> Iterator[Any]:
     """A figure to draw on, written to `path` at the end; a partial file is never left there."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

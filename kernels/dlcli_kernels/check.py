@@ -41,6 +41,7 @@ from .check_data import (
     Guarded,
     bands_intact,
     digest,
+    dtype_of,
     guard_value,
     make_inputs,
     make_ties,
@@ -274,7 +275,7 @@ def verify(
     run is cut into short ranges. An exception that the variant raises is not caught.
     """
     attrs = {k: v for k, v in case.attrs.items() if k in op.attrs}
-    rng, dtype = np.random.default_rng(seed), np.dtype(precision)
+    rng, dtype = np.random.default_rng(seed), dtype_of(precision)
     ins = make_inputs(op, case, rng, dtype)
     result = partial(Result, op.name, variant.name, case.label(), precision)
     if not variant.supports(specs_of(ins), attrs):

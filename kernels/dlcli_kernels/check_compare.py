@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .check_data import Failed, is_float
+from .check_data import Failed, is_float, smallest
 from .spec import Case, Op, Spec, Tol, as_tuple
 
 Places = Mapping[str, tuple[np.ndarray, ...]]  # operand -> indices of some of its elements
@@ -85,7 +85,7 @@ def compare(
     scale = rms(want) if scale is None else scale
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.where(special, 0.0, np.abs(got64 - want))
-        slack = tol.rtol * np.abs(want) + tol.atol * scale + np.finfo(got.dtype).tiny
+        slack = tol.rtol * np.abs(want) + tol.atol * scale + smallest(got.dtype)
         shares = error / np.where(special, 1.0, slack)
     at = tuple(int(i) for i in np.unravel_index(int(np.argmax(shares)), shares.shape))
     worst = float(shares[at])

@@ -21,9 +21,26 @@ class Failed(AssertionError):
     """Why a case failed."""
 
 
+def dtype_of(precision: str) -> np.dtype:
+    """The dtype of operands in a precision: float32 for "tf32", in which it is only computed.
+
+    "bfloat16" needs ml_dtypes (ImportError); TypeError for a name that is no precision.
+    """
+    if precision == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype("float32" if precision == "tf32" else precision)
+
+
 def is_float(dtype: np.dtype) -> bool:
     """Whether values of this dtype can be NaN."""
-    return np.issubdtype(dtype, np.floating)
+    return np.issubdtype(dtype, np.floating) or dtype.name == "bfloat16"
+
+
+def smallest(dtype: np.dtype) -> float:
+    """The smallest normal number of a floating dtype; bfloat16 has the exponents of float32."""
+    return float(np.finfo(np.float32 if dtype.name == "bfloat16" else dtype).tiny)
 
 
 def guard_value(dtype: np.dtype) -> Any:

@@ -24,8 +24,13 @@ BUFFER = 1 << 29  # bytes
 SIDE = 8192  # of the matrices whose product is a tensor core's roof
 
 
-def measure_device(target: Any, clock: Any, *, size: int = BUFFER, steps: int = STEPS) -> Roofline:
-    """The roofline of `target` by `clock`. size: bytes of each buffer; steps: of each chain."""
+def measure_device(
+    target: Any, clock: Any, precision: str, *, size: int = BUFFER, steps: int = STEPS
+) -> Roofline:
+    """The roofline of `target` by `clock`. size: bytes of each buffer; steps: of each chain.
+
+    The rate of float32 is always measured, that of tensor cores where `precision` is theirs.
+    """
     blocks = BLOCKS * target.multiprocessors
     threads, quads = blocks * THREADS, size // 16
     source = target.put(np.ones(4 * quads, np.float32))
@@ -44,17 +49,15 @@ def measure_device(target: Any, clock: Any, *, size: int = BUFFER, steps: int = 
     best = {name: float(sample.times.min()) for name, sample in samples.items()}
     rates = {"float32": 2 * CHAINS * steps * threads / best["fma"]}
     moved = {"copy": 32 * quads / best["copy"], "read": 16 * quads / best["read"]}
-    return Roofline(rates | _tensor_cores(clock), moved)
+    return Roofline(rates | _tensor_cores(clock, precision), moved)
 
 
-def _tensor_cores(clock: Any) -> dict[str, float]:
-    """tf32 and bfloat16 by the vendor's best; nothing without PyTorch for CUDA."""
+def _tensor_cores(clock: Any, precision: str) -> dict[str, float]:
+    """tf32 or bfloat16 by the vendor's best; nothing without PyTorch for CUDA."""
     from .bench_vendor import gemm
 
-    found = {}
-    for precision in ("tf32", "bfloat16"):
-        product = gemm(precision, SIDE)
-        if product is not None:
-            sample = measure({"": product}, repeats=6, warmup=2, min_time=0, clock=clock)[""]
-            found[precision] = 2 * SIDE**3 / float(sample.times.min())
-    return found
+    product = gemm(precision, SIDE) if precision in ("tf32", "bfloat16") else None
+    if product is None:
+        return {}
+    sample = measure({"": product}, repeats=6, warmup=2, min_time=0, clock=clock)[""]
+    return {precision: 2 * SIDE**3 / float(sample.times.min())}

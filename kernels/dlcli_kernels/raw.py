@@ -1,4 +1,4 @@
-"""CUDA C++ kernels as Python calls them: a source file, a kernel of it, and the target that runs it.
+"""CUDA C++ kernels as Python calls them: a source, a kernel of it, the target that runs it.
 
     SOURCE = Source(__name__, "cuda_raw_warptile.cu")
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from dlcli.cli import main
-from dlcli.cli.options import Group
 
 
 def helps():
@@ -20,8 +20,8 @@ def helps():
     for name in main.commands():
         found.append([name])
         command = main.cli.get_command(None, name)
-        if isinstance(command, Group):
-            found += [[name, below] for below in command.commands]
+        if isinstance(command, click.Group):
+            found += [[name, below] for below in command.list_commands(None)]
     return found
 
 

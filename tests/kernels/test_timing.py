@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from dlcli_kernels.timing import Sample, measure, ratio
+from dlcli_kernels.timing import Sample, measure, ratio, ratio_of_runs
 
 
 def test_functions_take_turns_forwards_and_backwards():
@@ -91,3 +91,40 @@ def test_a_higher_confidence_gives_a_wider_interval():
 def test_samples_of_different_rounds_are_not_compared():
     with pytest.raises(ValueError, match="rounds"):
         ratio(Sample(np.ones(3)), Sample(np.ones(4)))
+
+
+def test_something_may_be_done_before_each_repeat_outside_of_the_timed_window():
+    trail = []
+    sample = measure(
+        {"A": lambda: trail.append("A")},
+        repeats=2,
+        warmup=1,
+        min_time=0,
+        before={"A": lambda: (trail.append("before"), time.sleep(5e-3))},
+    )["A"]
+    assert trail == ["before", "A", "A", "before", "A", "before", "A"]
+    assert sample.times.max() < 5e-3
+
+
+def test_the_clock_may_be_another_one():
+    class Ticks:
+        def time(self, function, calls):
+            function()
+            return 0.5 / calls
+
+    assert measure({"A": lambda: None}, repeats=2, clock=Ticks())["A"].times.tolist() == [0.5, 0.5]
+
+
+def test_a_budget_that_is_used_up_leaves_three_rounds():
+    functions = {"A": lambda: time.sleep(2e-3)}
+    assert measure(functions, repeats=100, min_time=0, budget=0.0)["A"].times.size == 6
+    assert measure(functions, repeats=4, min_time=0, budget=0.0)["A"].times.size == 4
+
+
+def test_samples_of_different_runs_are_compared_without_common_rounds():
+    a, b = noisy(1, 3.0, n=60), noisy(2, 2.0, n=40)
+    found = ratio_of_runs(a, b)
+    assert found.low < 1.5 < found.high
+    assert ratio_of_runs(a, b) == found
+    with pytest.raises(ValueError, match="empty"):
+        ratio_of_runs(a, Sample(np.array([])))

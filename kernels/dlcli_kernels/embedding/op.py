@@ -10,9 +10,12 @@ import numpy as np
 from ..spec import Op, Tol, case, integers, normal
 
 SIZES = [(1, 1, (1,)), (5, 3, (7,)), (11, 13, (2, 5)), (101, 1, (17,)), (3, 129, (2, 2, 3))]
+# rows longer than a block is wide; rows that share blocks, more ids than a block reads at once
+SIZES += [(2, 1028, (3,)), (2, 259, (3,)), (300, 3, (50,)), (70, 132, (1030,))]
 EMPTY = [(4, 3, (0,)), (4, 3, (2, 0)), (4, 0, (3,)), (6, 5, ())]  # the last: one id
 BENCH = [(25_000, 200, (32, 200)), (100, 256, (50, 100))]
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER[("cuda", "float32")] = ("cuda_raw_rows",)
 COPIED = {p: Tol(0.0, 0.0, why="rows are copied") for p in ("float32", "float64")}
 SUMMED = {
     "float32": Tol(1e-5, 2e-6, why="a sum of up to some thousand rows, one after the other"),

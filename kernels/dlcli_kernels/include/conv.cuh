@@ -21,7 +21,7 @@ struct Geometry {
     int Cg, Kg, groups;      // channels of x and of the map in one group
     int sh, sw, top, left, dh, dw;
     int ph, pw, rows, columns;  // windows side by side, and the pooled map; 1, 1, P, Q without
-    Divisor by_W, by_H, by_Q, by_P, by_columns, by_rows, by_S, by_Cg, by_Kg;
+    Divisor by_W, by_H, by_Q, by_P, by_columns, by_rows, by_S, by_Cg, by_Kg, by_pw;
 };
 
 struct Pixel { int image, row, column; };

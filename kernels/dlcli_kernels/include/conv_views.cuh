@@ -1,5 +1,5 @@
 // A convolution's operands as the matrices of a product, read in place (implicit GEMM; Chetlur et al. 2014,
-// cuDNN): the views that gemm.cuh wants. What lies outside of an image counts as zero.
+// cuDNN): views as strips.cuh wants them. What lies outside of an image counts as zero.
 //
 //                 rows (M)               columns (N)        terms (K)
 //     forward     pixels of the map      filters k          (r, s, c)
@@ -10,7 +10,7 @@
 // multiplication, and is shared by all rows that a thread copies.
 #pragma once
 #include "conv.cuh"
-#include "gemm.cuh"
+#include "strips.cuh"
 
 constexpr int FAR_OUT = -(1 << 30);  // of a coordinate: no tap leads back inside
 
@@ -28,12 +28,13 @@ struct Rows {
 };
 
 // Element (m, (a, b, c)): channel c of the pixel (a, b) steps away from where row m begins.
-struct Patches {
+template <class E, int WIDTH_> struct Patches {
+    using Element = E;
     static constexpr bool DEEP = true;
-    static constexpr int WIDTH = 1;
+    static constexpr int WIDTH = WIDTH_;  // divides the channels, as in all views
     struct Row { int offset, h, w; };
     using Depth = Row;
-    const float* data;  // the group's first channel of the first pixel
+    const E* data;  // the group's first channel of the first pixel
     int high, wide, pitch;
     int channels, across, terms;  // terms = taps · channels, `across` taps to a row of the filter
     int step_h, step_w;
@@ -51,18 +52,35 @@ struct Patches {
         int h = a * step_h, w = (tap - a * across) * step_w;
         return {(h * wide + w) * pitch + t - tap * channels, h, w};
     }
-    __device__ __forceinline__ Place at(const Row& r, const Depth& d) const {
+    __device__ __forceinline__ PlaceOf<E> at(const Row& r, const Depth& d) const {
         return {data + (r.offset + d.offset), within(r.h + d.h, high) && within(r.w + d.w, wide)};
     }
 };
 
+// Element (k, (r, s, c)) of the filters of a group, as they lie.
+template <class E, int WIDTH_> struct FiltersByTap {
+    using Element = E;
+    static constexpr bool DEEP = true;
+    static constexpr int WIDTH = WIDTH_;
+    struct Row { int offset; };  // negative: none. A pointer for each row would cost registers
+    using Depth = int;
+    const E* data;
+    int filters, terms;
+    __device__ __forceinline__ Row row(int k) const { return {k < filters ? k * terms : -1}; }
+    __device__ __forceinline__ Depth depth(int t) const { return t; }
+    __device__ __forceinline__ PlaceOf<E> at(Row r, Depth t) const {
+        return {data + (r.offset + t), r.offset >= 0 && t < terms};
+    }
+};
+
 // Element (c, (a, b, k)) of the filters of a group: tap (first + step · (a, b)) of filter k.
-template <int WIDTH_> struct FiltersByChannel {
+template <class E, int WIDTH_> struct FiltersByChannel {
+    using Element = E;
     static constexpr bool DEEP = false;
     static constexpr int WIDTH = WIDTH_;
     struct Row { int c; };
     struct Depth { int offset; };  // negative: none
-    const float* data;
+    const E* data;
     int channels, filters, across, terms, taps_high, taps_wide;
     int first_r, first_s, step_r, step_s;
     Divisor by_filters, by_across;
@@ -73,33 +91,35 @@ template <int WIDTH_> struct FiltersByChannel {
         int r = first_r + a * step_r, s = first_s + (tap - a * across) * step_s;
         return {((k * taps_high + r) * taps_wide + s) * channels};
     }
-    __device__ __forceinline__ Place at(Row r, Depth d) const {
+    __device__ __forceinline__ PlaceOf<E> at(Row r, Depth d) const {
         return {data + (d.offset + r.c), r.c < channels && d.offset >= 0};
     }
 };
 
 // Element (k, pixel) of a map.
-template <int WIDTH_> struct MapByChannel {
+template <class E, int WIDTH_> struct MapByChannel {
+    using Element = E;
     static constexpr bool DEEP = false;
     static constexpr int WIDTH = WIDTH_;
     struct Row { int k; };
     using Depth = int;
-    const float* data;
+    const E* data;
     int channels, pitch, pixels;
     __device__ __forceinline__ Row row(int k) const { return {k}; }
     __device__ __forceinline__ Depth depth(int pixel) const { return pixel; }
-    __device__ __forceinline__ Place at(Row r, Depth pixel) const {
+    __device__ __forceinline__ PlaceOf<E> at(Row r, Depth pixel) const {
         return {data + (pixel * pitch + r.k), r.k < channels && pixel < pixels};
     }
 };
 
 // Element ((r, s, c), pixel): what element (r, s, c) of a filter meets at a pixel of the map.
-template <int WIDTH_> struct PatchesByTap {
+template <class E, int WIDTH_> struct PatchesByTap {
+    using Element = E;
     static constexpr bool DEEP = false;
     static constexpr int WIDTH = WIDTH_;
     struct Row { int offset, h, w; };
     using Depth = Row;
-    const float* data;
+    const E* data;
     Geometry g;
     __device__ __forceinline__ Row row(int i) const {
         int tap = g.Cg ? i / g.Cg : 0, r = tap / g.S, s = tap - r * g.S;
@@ -112,7 +132,7 @@ template <int WIDTH_> struct PatchesByTap {
         int h = at.row * g.sh - g.top, w = at.column * g.sw - g.left;
         return {((at.image * g.H + h) * g.W + w) * g.C, h, w};
     }
-    __device__ __forceinline__ Place at(const Row& r, const Depth& d) const {
+    __device__ __forceinline__ PlaceOf<E> at(const Row& r, const Depth& d) const {
         return {data + (r.offset + d.offset), within(r.h + d.h, g.H) && within(r.w + d.w, g.W)};
     }
 };

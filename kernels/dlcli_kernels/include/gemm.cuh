@@ -11,55 +11,9 @@
 // of a warp stand in 2 × 2 squares, so that of four neighbours two ask for the same words of A and two
 // for the same words of B, and a 128-bit read of a warp costs two cycles instead of four.
 //
-// An operand is a *view*, a small struct passed by value:
-//
-//     static constexpr bool DEEP;    // neighbours in memory lie along k: copied in units of one float
-//     static constexpr int WIDTH;    // else: floats copied at once along the rows, 4 (aligned) or 1
-//     struct Row;                    // what is known of a row (an m of A, an n of B)
-//     struct Depth;                  // what is known of a k
-//     Row row(int r) const;          // r may be outside. Called once per row of a thread
-//     Depth depth(int k) const;      // k may be outside. Called BK / 8 times per strip or fewer
-//     Place at(Row, Depth) const;    // where element (r, k) lies (and those of r + 1 … r + WIDTH - 1)
-//                                    // and whether it is inside; what is not counts as zero
-//
-// A thread has the same rows in all strips: what is dear to compute belongs into `Row`.
+// Operands are views as strips.cuh says, of floats; a view along k is copied in units of one float.
 #pragma once
-#include "dlcli.cuh"
-
-struct Place {
-    const float* from;  // any address where `inside` is false
-    bool inside;
-};
-
-// Element (r, k) at data[r · pitch + k]: A as (M, K), B as (N, K).
-struct DeepMatrix {
-    static constexpr bool DEEP = true;
-    static constexpr int WIDTH = 1;
-    struct Row { const float* begin; bool inside; };
-    using Depth = int;
-    const float* data;
-    int rows, depths;
-    __device__ __forceinline__ Row row(int r) const { return {data + (size_t)r * depths, r < rows}; }
-    __device__ __forceinline__ Depth depth(int k) const { return k; }
-    __device__ __forceinline__ Place at(const Row& r, Depth k) const {
-        return {r.begin + k, r.inside && k < depths};
-    }
-};
-
-// Element (r, k) at data[k · rows + r]: A as (K, M), B as (K, N). WIDTH 4 needs rows % 4 == 0.
-template <int WIDTH_> struct WideMatrix {
-    static constexpr bool DEEP = false;
-    static constexpr int WIDTH = WIDTH_;
-    struct Row { int r; };
-    using Depth = int;
-    const float* data;
-    int rows, depths;
-    __device__ __forceinline__ Row row(int r) const { return {r}; }
-    __device__ __forceinline__ Depth depth(int k) const { return k; }
-    __device__ __forceinline__ Place at(Row r, Depth k) const {
-        return {data + (size_t)k * rows + r.r, r.r < rows && k < depths};
-    }
-};
+#include "strips.cuh"
 
 // SLICES: groups of warps that share a tile; each multiplies BK / SLICES of a strip's depth, and their sums
 // are added at the end. A small tile so has enough warps to hide how long reads take.
@@ -72,46 +26,6 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int STAGES_ = 2, int SLIC
     static_assert(BM % WM == 0 && BN % WN == 0 && BM % 32 == 0 && BN % 32 == 0, "whole warps, whole banks");
     static_assert(BK % 8 == 0 && TM % 4 == 0 && TN % 4 == 0, "128-bit reads, copies of 8 deep");
     static_assert(BK % SLICES == 0 && STAGES >= 2 && (SLICES == 1 || BM * BN <= SHARED), "room for a sum");
-};
-
-__device__ constexpr int smaller(int a, int b) { return a < b ? a : b; }
-__device__ constexpr int larger(int a, int b) { return a > b ? a : b; }
-
-// A thread's share of copying strips of EXTENT rows by BK: its own rows, its own depths.
-template <class View, int EXTENT, int BK, int THREADS> struct StripCopy {
-    static constexpr int WIDTH = View::WIDTH, PITCH = EXTENT + 4, PIECES = EXTENT / WIDTH;
-    static constexpr int K_THREADS = View::DEEP ? 8 : smaller(BK, larger(1, THREADS / PIECES));
-    static constexpr int ROW_THREADS = smaller(PIECES, THREADS / K_THREADS);
-    static constexpr int USED = K_THREADS * ROW_THREADS, ROWS = PIECES / ROW_THREADS, DEPTHS = BK / K_THREADS;
-    static_assert(ROWS * ROW_THREADS == PIECES && DEPTHS * K_THREADS == BK, "threads cover a strip evenly");
-
-    View view;
-    typename View::Row rows[ROWS];
-    int first_k, first_row;
-
-    __device__ __forceinline__ StripCopy(const View& of, int begin) : view(of) {
-        int t = threadIdx.x;
-        first_k = View::DEEP ? t % K_THREADS : t / ROW_THREADS;
-        first_row = WIDTH * (View::DEEP ? t / K_THREADS : t % ROW_THREADS);
-#pragma unroll
-        for (int i = 0; i < ROWS; i++) rows[i] = view.row(begin + first_row + i * ROW_THREADS * WIDTH);
-    }
-
-    // Starts copying the strip that begins at k.
-    __device__ __forceinline__ void issue(float* strip, int k) const {
-        if (USED < THREADS && threadIdx.x >= USED) return;
-#pragma unroll
-        for (int j = 0; j < DEPTHS; j++) {
-            int in_strip = first_k + j * K_THREADS;
-            typename View::Depth depth = view.depth(k + in_strip);
-#pragma unroll
-            for (int i = 0; i < ROWS; i++) {
-                Place place = view.at(rows[i], depth);
-                float* to = strip + in_strip * PITCH + first_row + i * ROW_THREADS * WIDTH;
-                async_copy_if<4 * WIDTH>(to, place.from, place.inside);
-            }
-        }
-    }
 };
 
 // Where a thread's results lie in the tile: rows row + i % 4 + i / 4 · 16, columns likewise by 32; and
@@ -167,8 +81,8 @@ template <class T> __device__ __forceinline__ void add_slices(float (&acc)[T::TM
 template <class T, class A, class B>
 __device__ __forceinline__ void gemm(float (&acc)[T::TM][T::TN], float* shared, const A& a, const B& b, int m0,
                                      int n0, int k_begin, int k_end) {
-    StripCopy<A, T::BM, T::BK, T::THREADS> copy_a(a, m0);
-    StripCopy<B, T::BN, T::BK, T::THREADS> copy_b(b, n0);
+    StripCopy<A, T::BM, T::BK, T::THREADS, T::A_PITCH, false, 8> copy_a(a, m0);
+    StripCopy<B, T::BN, T::BK, T::THREADS, T::B_PITCH, false, 8> copy_b(b, n0);
     constexpr int DEPTH = T::BK / T::SLICES;
     Mine<T> mine;
     int strips = ceil_div(k_end - k_begin, T::BK);
@@ -219,12 +133,4 @@ __device__ __forceinline__ void gemm_each(const float (&acc)[T::TM][T::TN], int 
         for (int j = 0; j < T::TN; j += 4)
             store(m0 + mine.row + i % 4 + i / 4 * 16, n0 + mine.col + j / 4 * 32,
                   make_float4(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]));
-}
-
-// The tile of a block, in an order that keeps operands in L2: columns of tiles within groups of `GROUP`
-// rows of tiles, so that blocks that run together share few strips of A and of B.
-template <int GROUP = 8> __device__ __forceinline__ int2 grouped_tile(int block, int tiles_m, int tiles_n) {
-    int first = block / (GROUP * tiles_n) * GROUP, rows = min(GROUP, tiles_m - first);
-    int in_group = block - first * tiles_n;
-    return make_int2(first + in_group % rows, in_group / rows);
 }

@@ -13,7 +13,7 @@ template <class F> __device__ __forceinline__ void map(long long n, F f) {
     for (long long i = n / 4 * 4 + first; i < n; i += step) f.one(i);
 }
 
-// f(x) and f(x, y) by element, for `map`. F has a `float operator()(…) const`.
+// f(x), f(x, y) and f(x, y, z) by element, for `map`. F has a `float operator()(…) const`.
 template <class F> struct Unary {
     float* out;
     const float* x;
@@ -35,4 +35,17 @@ template <class F> struct Binary {
         store4(out + i, make_float4(f(v.x, w.x), f(v.y, w.y), f(v.z, w.z), f(v.w, w.w)));
     }
     __device__ __forceinline__ void one(long long i) const { out[i] = f(x[i], y[i]); }
+};
+
+template <class F> struct Ternary {
+    float* out;
+    const float* x;
+    const float* y;
+    const float* z;
+    F f;
+    __device__ __forceinline__ void four(long long i) const {
+        float4 u = load4(x + i), v = load4(y + i), w = load4(z + i);
+        store4(out + i, make_float4(f(u.x, v.x, w.x), f(u.y, v.y, w.y), f(u.z, v.z, w.z), f(u.w, v.w, w.w)));
+    }
+    __device__ __forceinline__ void one(long long i) const { out[i] = f(x[i], y[i], z[i]); }
 };

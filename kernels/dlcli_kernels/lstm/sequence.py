@@ -15,8 +15,11 @@ from ..spec import Op, Tol, case, integers, normal, uniform
 from .cell import PREFER, one_unit, step
 
 # N, T, H; of each two runs, forwards and backwards in time
-SIZES = [(1, 1, 2), (3, 1, 5), (2, 3, 4), (5, 7, 11), (37, 4, 3), (0, 3, 2), (3, 0, 2), (2, 3, 0)]
-LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2)]
+SIZES = [(1, 1, 7), (3, 1, 5), (2, 3, 4), (5, 7, 11), (37, 4, 3), (0, 3, 2), (3, 0, 2), (2, 3, 0)]
+# units up to a power of two and beyond it, in ones, twos and fours of sequences
+SIZES += [(2, 3, 127), (9, 2, 128), (17, 2, 100), (2, 2, 129), (5, 2, 33), (20, 2, 64), (33, 2, 40)]
+SIZES += [(70, 2, 6), (131, 2, 5)]
+LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2), (4, 3, 128)]
 BENCH = [(32, 28, 128), (128, 28, 128), (32, 200, 128), (64, 100, 256)]
 SEQUENCE = {
     "float32": Tol(1e-5, 3e-6, why="products of H terms, and what a step passes on to the next"),
@@ -141,7 +144,7 @@ LSTM_SEQUENCE = Op(
     grain=grain,
     tolerance=SEQUENCE,
     cases=[case(**operands(*s), reverse=reverse) for s in SIZES for reverse in (False, True)]
-    + [case("one unit", **one_unit(zx=(1, 1, 4), h0=(1, 1), c0=(1, 1), w=(4, 1)), reverse=False)]
+    + [case("one unit", **one_unit(zx=(1, 2, 4), h0=(1, 1), c0=(1, 1), w=(4, 1)), reverse=False)]
     + [
         case(**operands(n, t, h), lengths=some_lengths(n, t), reverse=reverse)
         for n, t, h in LENGTHS

@@ -95,14 +95,18 @@ def grain_gates(dz, *others, **attrs):
 
 
 def after_a_run(n, t, h, reverse, with_lengths=False, absent=()):
-    """Operands of lstm_sequence_grad that belong together: what a run saved, and cotangents."""
+    """Operands of lstm_sequence_grad that belong together: what a run saved, and cotangents.
+
+    Those of a single unit are positive, as in `one_unit`.
+    """
 
     def make(rng, dtype):
         def random(*shape):
-            return rng.standard_normal(shape).astype(dtype)
+            values = rng.standard_normal(shape).astype(dtype)
+            return abs(values) if n * h == 1 else values
 
         zx, h0, c0 = random(n, t, 4 * h), random(n, h), random(n, h)
-        w = (rng.uniform(-1, 1, (4 * h, h)) * max(h, 1) ** -0.5).astype(dtype)
+        w = random(4 * h, h) * dtype.type(max(3 * h, 1) ** -0.5)
         lengths = rng.integers(0, t + 1, n).astype(np.int32) if with_lengths else None
         *_, gates, cells = sequence(zx, h0, c0, w, lengths, reverse=reverse)
         made = {"gates": gates, "cells": cells, "c0": c0, "w": w, "lengths": lengths}
@@ -130,7 +134,7 @@ LSTM_SEQUENCE_GRAD = Op(
     cut=CUT,
     grain=grain,
     tolerance=GRADIENT,
-    cases=[run_case(*s, reverse) for s in SIZES for reverse in (False, True)]
+    cases=[run_case(*s, reverse) for s in [(1, 1, 1), *SIZES] for reverse in (False, True)]
     + [run_case(*s, reverse, with_lengths=True) for s in LENGTHS for reverse in (False, True)]
     + [
         run_case(5, 3, 4, absent=absent)
@@ -150,7 +154,7 @@ LSTM_SEQUENCE_WGRAD = Op(
     cut=cut_gates,
     grain=grain_gates,
     tolerance=WEIGHT_GRADIENT,
-    cases=[case(**step_operands(*s), reverse=r) for s in SIZES for r in (False, True)]
+    cases=[case(**step_operands(*s), reverse=r) for s in [(1, 1, 1), *SIZES] for r in (False, True)]
     + [
         case(**step_operands(n, t, h), lengths=some_lengths(n, t), reverse=r)
         for n, t, h in LENGTHS

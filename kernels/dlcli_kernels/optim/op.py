@@ -198,6 +198,7 @@ RMSPROPS = [
     for c in (False, True)
 ]
 ADAMS = [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}]
+MANY = 1 << 20  # parameters where no size is given
 STEP = {
     "cut": CUT,
     "grain": grain,
@@ -213,6 +214,7 @@ SGD = Op(
     sgd,
     inout=("p",),
     cases=step_cases(sgd_operands, [{}]),
+    sized=lambda N=MANY: case(**sgd_operands(N)),
     bench=step_bench(sgd_operands, {}),
     **STEP,
 )
@@ -224,6 +226,7 @@ MOMENTUM = Op(
     inout=("p", "m"),
     cases=step_cases(momentum_operands, MOMENTA)
     + [case("first", **momentum_operands(19) | {"step": number(1)}, **s) for s in MOMENTA],
+    sized=lambda N=MANY: case(**momentum_operands(N), momentum=0.9),
     bench=step_bench(momentum_operands, {"momentum": 0.9}),
     **STEP,
 )
@@ -234,6 +237,7 @@ RMSPROP = Op(
     rmsprop,
     inout=("p", "v", "m", "avg"),
     cases=step_cases(rmsprop_operands, RMSPROPS),
+    sized=lambda N=MANY: case(**rmsprop_operands(N)),
     bench=step_bench(rmsprop_operands, {}, {"momentum": 0.9, "centered": True}),
     **STEP,
 )
@@ -245,6 +249,7 @@ ADAM = Op(
     inout=("p", "m", "v"),
     cases=step_cases(adam_operands, ADAMS)
     + [case(**adam_operands(19) | {"step": number(t)}) for t in (1, 2, 100_000)],
+    sized=lambda N=MANY: case(**adam_operands(N)),
     bench=step_bench(adam_operands, {}, {"weight_decay": 0.01, "decoupled": True}),
     **STEP,
 )
