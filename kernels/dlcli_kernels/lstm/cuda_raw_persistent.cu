@@ -19,6 +19,11 @@
 
 constexpr int THREADS = 2 * UNITS, GROUPS = UNITS / 8, KEPT = GROUPS < KEPT_GROUPS ? GROUPS : KEPT_GROUPS;
 constexpr int REST = GROUPS - KEPT, OWN = ROWS > 1 ? ROWS / 2 : 1;
+#ifdef DLCLI_EMULATE
+constexpr int UNROLLED = 1;  // weights need no registers there, and compiling is what takes long
+#else
+constexpr int UNROLLED = GROUPS;
+#endif
 
 struct Weights {
     float4 kept[KEPT][4];  // of a group and an output, for four inputs
@@ -43,7 +48,7 @@ __device__ __forceinline__ void multiply(float (&acc)[ROWS][4], const Weights& w
     for (int row = 0; row < ROWS; row++)
 #pragma unroll
         for (int output = 0; output < 4; output++) acc[row][output] = 0;
-#pragma unroll
+#pragma unroll UNROLLED
     for (int group = 0; group < GROUPS; group++) {
         float4 w[4];
 #pragma unroll
@@ -105,7 +110,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     int unit = threadIdx.x / 2, slice = threadIdx.x % 2;
     Weights weights(shared);
     float* inputs = shared + REST * 16 * THREADS;  // h of this step and of the next
-#pragma unroll
+#pragma unroll UNROLLED
     for (int group = 0; group < GROUPS; group++)
 #pragma unroll
         for (int gate = 0; gate < 4; gate++)
@@ -182,7 +187,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     int unit = threadIdx.x / 2, slice = threadIdx.x % 8, first = threadIdx.x / 8 * 4;
     Weights weights(shared);
     float* inputs = shared + REST * 16 * THREADS;  // dz of this step and of the one before
-#pragma unroll
+#pragma unroll UNROLLED
     for (int group = 0; group < GROUPS; group++) {
         float4 of_input[4];
 #pragma unroll
