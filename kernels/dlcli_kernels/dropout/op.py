@@ -17,7 +17,10 @@ EXACT = {
     "float32": Tol(1.3e-7, 0.0, why="the factor and the product are rounded; the mask is exact"),
     "float64": Tol(3e-16, 0.0, why="the factor and the product are rounded; the mask is exact"),
 }
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER = {
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_philox",),
+}
 CUT = dict.fromkeys(("x", "out", "mask", "dout"), 0)
 
 
@@ -91,6 +94,7 @@ def advance(rng):
 
 RNG = integers(0, 2**32, 5, dtype=np.uint32)
 SHAPES = [(1,), (3,), (4,), (8191,), (5, 7), (6, 4), (2, 3, 4, 5), (0, 4), (3, 0), (), (131, 67)]
+MANY = (7, 10_001)  # more than the threads of a small device take in one turn
 BENCH = [(128, 64), (128, 26, 26, 32), (4_000_000,)]
 PROBABILITIES = (0.0, 0.1, 0.5, 1.0)
 
@@ -98,6 +102,11 @@ PROBABILITIES = (0.0, 0.1, 0.5, 1.0)
 def counter_at(*words):
     """Key and counter words: those after which a carry comes."""
     return lambda rng, dtype: {"rng": np.array(words, np.uint32)}
+
+
+def at_threshold():
+    """The probability at which the first word of `counter_at(1, 2, 3, 4, 5)` is just kept."""
+    return int(philox.bits((1, 2), (3, 4, 5), 1)[0]) / 2**32
 
 
 DROPOUT = Op(
@@ -110,13 +119,15 @@ DROPOUT = Op(
     grain=grain,
     offset=True,
     tolerance=EXACT,
-    cases=[case(x=normal(*s), rng=RNG, p=0.3) for s in SHAPES]
+    cases=[case(x=normal(*s), rng=RNG, p=0.3) for s in (*SHAPES, MANY)]
     + [case(x=normal(9, 11), rng=RNG, p=p) for p in PROBABILITIES]
     + [
         case(x=normal(6, 8, layout=layout), rng=RNG, p=0.4)
         for layout in ("F", "strided", "reversed")
-    ],
+    ]
+    + [case("at the threshold", counter_at(1, 2, 3, 4, 5), x=normal(9), rng=RNG, p=at_threshold())],
     bench=[case(x=normal(*s), rng=RNG, p=0.5) for s in BENCH],
+    sized=lambda N=1 << 20: case(x=normal(N), rng=RNG, p=0.5),
     prefer=PREFER,
 )
 
@@ -127,7 +138,10 @@ DROPOUT_GRAD = Op(
     cut=cut_rows,
     grain=grain,
     tolerance=EXACT,
-    cases=[case(dout=normal(*s), mask=integers(0, 2, *s, dtype=np.uint8), p=0.3) for s in SHAPES]
+    cases=[
+        case(dout=normal(*s), mask=integers(0, 2, *s, dtype=np.uint8), p=0.3)
+        for s in (*SHAPES, MANY)
+    ]
     + [
         case(dout=normal(9, 11), mask=integers(0, 2, 9, 11, dtype=np.uint8), p=p)
         for p in PROBABILITIES
@@ -148,5 +162,5 @@ ADVANCE = Op(
         for name, words in (("carry", (2**32 - 1, 6, 7)), ("wrap", (2**32 - 1, 2**32 - 1, 7)))
     ],
     bench=[case(rng=RNG)],
-    prefer={("cpu", "uint32"): ("cpu_numba",)},
+    prefer={("cpu", "uint32"): ("cpu_numba",), ("cuda", "uint32"): ("cuda_raw_philox",)},
 )

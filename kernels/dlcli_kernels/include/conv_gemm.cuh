@@ -5,18 +5,10 @@
 // the group, and for dgrad the phase. With several parts each writes its sums to its own copy of the output,
 // and `conv_add_parts` or `conv_pool_parts` adds the copies in order: the same bits every time.
 #pragma once
-#include "conv_views.cuh"
+#include "conv_phase.cuh"
 #include "gemm.cuh"
 
 using Tiles = Tiling<TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N, TILE_STAGES, TILE_SLICES>;
-
-struct Range { int begin, end; };
-
-// The y-th of the parts of `terms`, whole strips each.
-__device__ __forceinline__ Range part_of(int terms) {
-    int each = ceil_div(ceil_div(terms, TILE_K), gridDim.y) * TILE_K, begin = blockIdx.y * each;
-    return {min(begin, terms), min(begin + each, terms)};
-}
 
 // Four neighbours in a row of `columns`, the last ones perhaps beyond its end.
 __device__ __forceinline__ void store_row(float* row, int n, int columns, bool aligned, float4 v) {

@@ -73,6 +73,17 @@ template <class E, int WIDTH_> struct FiltersByTap {
     }
 };
 
+// The operands of the forward product of group blockIdx.z. g.rows × g.columns windows of g.ph × g.pw.
+template <class E, int WIDTH> __device__ __forceinline__ Patches<E, WIDTH> patches_of(const E* x, const Geometry& g) {
+    Rows rows{g.N * g.rows * g.columns * g.ph * g.pw, g.rows, g.columns, g.ph, g.pw, g.sh, g.sw, -g.top, -g.left};
+    return {x + blockIdx.z * g.Cg, g.H, g.W, g.C, g.Cg, g.S, g.R * g.S * g.Cg, g.dh, g.dw, g.by_Cg, g.by_S, rows};
+}
+template <class E, int WIDTH>
+__device__ __forceinline__ FiltersByTap<E, WIDTH> filters_of(const E* w, const Geometry& g) {
+    int terms = g.R * g.S * g.Cg;
+    return {w + blockIdx.z * g.Kg * terms, g.Kg, terms};
+}
+
 // Element (c, (a, b, k)) of the filters of a group: tap (first + step · (a, b)) of filter k.
 template <class E, int WIDTH_> struct FiltersByChannel {
     using Element = E;
@@ -136,3 +147,11 @@ template <class E, int WIDTH_> struct PatchesByTap {
         return {data + (r.offset + d.offset), within(r.h + d.h, g.H) && within(r.w + d.w, g.W)};
     }
 };
+
+struct Range { int begin, end; };
+
+// The blockIdx.y-th of gridDim.y parts of `terms`, whole strips of `depth` each.
+__device__ __forceinline__ Range part_of(int terms, int depth) {
+    int each = ceil_div(ceil_div(terms, depth), gridDim.y) * depth, begin = blockIdx.y * each;
+    return {min(begin, terms), min(begin + each, terms)};
+}

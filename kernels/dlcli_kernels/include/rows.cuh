@@ -2,9 +2,9 @@
 //
 // A team is 1, 2, 4 … 32 lanes of a warp, or a whole block. Each thread holds ITEMS elements of each operand
 // in registers, so that a row is read from memory once, whatever is computed from it; 16 of them are 64
-// bytes on their way per thread, at 1,024 threads more than the latency of memory times one
-// multiprocessor's share of the bandwidth. Rows of up to 32 elements are dealt with four per team at a time, for the same reason. ITEMS 0:
-// the row is too long, and is read again for each pass over it, from the L2 cache mostly.
+// bytes on their way per thread, at 1,024 threads more than the latency of memory times one multiprocessor's
+// share of the bandwidth. Rows of up to 32 elements are dealt with four per team at a time, for the same
+// reason. ITEMS 0: the row is too long, and is read again for each pass, from the L2 cache mostly.
 //
 // VEC 4: 128-bit accesses; the length of a row is then a multiple of four. An algorithm is written once, as
 // passes of `each` and `write` over a row.

@@ -101,7 +101,11 @@ def labels_with_some_ignored(n, k, *, cotangent=False, weighted=False):
 
 
 SIZES = [(1, 1), (5, 1), (1, 7), (31, 10), (13, 129), (0, 4), (3, 1009)]
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+SIZES += [(150, 10), (9, 36), (9, 45), (2, 1000), (1, 4097)]  # what teams of threads hold, and more
+PREFER = {
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_rows",),
+}
 
 SOFTMAX_CROSS_ENTROPY = Op(
     "softmax_cross_entropy",
@@ -128,11 +132,17 @@ SOFTMAX_CROSS_ENTROPY = Op(
     + [
         case(x=normal(6, 8, layout=a), y=integers(0, 8, 6), label_smoothing=0.0)
         for a in ("F", "strided", "reversed")
+    ]
+    + [
+        case("ignored", labels_with_some_ignored(19, 5, weighted=w), False, label_smoothing=e)
+        for e in (0.0, 0.1)
+        for w in (False, True)
     ],
     bench=[
         case(x=normal(n, k), y=integers(0, k, n), label_smoothing=0.0)
         for n, k in ((128, 10), (4096, 1000))
     ],
+    sized=lambda N=4096, K=1000: case(x=normal(N, K), y=integers(0, K, N), label_smoothing=0.0),
     prefer=PREFER,
 )
 
@@ -228,8 +238,10 @@ CLASS_WEIGHT_OF = Op(
         case("one out of range each side", y=integers(-1, 4, 31), weight=normal(3)),
         case("ignored", y=integers(-101, -98, 31), weight=normal(3)),
         case(y=integers(0, 1, 0), weight=normal(3)),
+        case(y=integers(-1, 11, 700), weight=normal(10)),
     ],
     bench=[case(y=integers(0, 10, 128), weight=normal(10))],
+    prefer={("cuda", "float32"): ("cuda_raw_pointwise",)},
 )
 
 

@@ -16,6 +16,7 @@ from ..spec import Op, Tol, case, normal, uniform
 ALL_CUT = {"x": 0, "y": 0, "dout": 0, "out": 0}
 SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0, 4), (31, 37), (4099,), ()]
 BENCH = [(128, 10), (128, 28, 28, 1)]
+ON_CUDA = {("cuda", "float32"): ("cuda_raw_pointwise",)}
 POINTWISE = {
     "float32": Tol(2e-6, 1e-6, why="a few roundings of one element"),
     "float64": Tol(1e-14, 1e-15, why="a few roundings of one element"),
@@ -130,7 +131,8 @@ def error_ops(
 ):
     """An error and its gradient, with the cases of both; `variants` are preferred on the CPU."""
     prefer, prefer_grad = [
-        {("cpu", p): (variant,) for p in ("float32", "float64")} for variant in variants
+        {**{("cpu", p): (variant,) for p in ("float32", "float64")}, **ON_CUDA}
+        for variant in variants
     ]
     loss = Op(
         name,
@@ -288,6 +290,7 @@ BCE_WITH_LOGITS = Op(
     tolerance=WITH_EXP,
     cases=bce_cases(),
     bench=[case(x=normal(*s), y=uniform(0.0, 1.0, *s)) for s in BENCH],
+    prefer=ON_CUDA,
 )
 BCE_WITH_LOGITS_GRAD = Op(
     "bce_with_logits_grad",
@@ -298,5 +301,5 @@ BCE_WITH_LOGITS_GRAD = Op(
     tolerance=WITH_EXP,
     cases=bce_cases(dout=True),
     bench=[case(x=normal(*s), y=uniform(0.0, 1.0, *s), dout=normal(*s)) for s in BENCH],
-    prefer={("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    prefer={**{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}, **ON_CUDA},
 )

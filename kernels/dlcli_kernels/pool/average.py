@@ -21,7 +21,10 @@ from .windows import (
     unpad,
 )
 
-PREFER = {("cpu", p): ("cpu_numba_average",) for p in ("float32", "float64")}
+PREFER = {
+    **{("cpu", p): ("cpu_numba_average",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_gather",),
+}
 
 
 def counts(h, w, window, stride, padding, count_include_pad):
@@ -61,7 +64,7 @@ AVGPOOL = Op(
     tolerance=FEW_TERMS,
     cases=[
         case(x=normal(n, h, w, c), **attributes(*g, count_include_pad=include))
-        for n, c, include in ((5, 3, True), (4, 3, False), (1, 17, False))
+        for n, c, include in ((5, 3, True), (4, 3, False), (1, 17, False), (2, 8, False))
         for h, w, *g in GEOMETRIES
     ]
     + [case(x=normal(0, 6, 6, 2), **attributes(*GEOMETRIES[0][2:], count_include_pad=True))]
@@ -75,6 +78,9 @@ AVGPOOL = Op(
         case(x=normal(*s), **attributes((2, 2), (2, 2), NONE, count_include_pad=True))
         for s in MODELS
     ],
+    sized=lambda N=128, H=26, W=26, C=32: case(
+        x=normal(N, H, W, C), **attributes((2, 2), (2, 2), NONE, count_include_pad=True)
+    ),
     prefer=PREFER,
 )
 
@@ -111,7 +117,7 @@ AVGPOOL_GRAD = Op(
     tolerance=FEW_TERMS,
     cases=[
         avg_grad_case(n, h, w, c, *g, include)
-        for n, c, include in ((5, 3, True), (4, 3, False), (0, 2, True))
+        for n, c, include in ((5, 3, True), (4, 3, False), (2, 8, False), (0, 2, True))
         for h, w, *g in GEOMETRIES
     ],
     bench=[avg_grad_case(*s, (2, 2), (2, 2), NONE, True) for s in MODELS],

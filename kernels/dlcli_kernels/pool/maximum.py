@@ -23,7 +23,8 @@ from .windows import (
     unpad,
 )
 
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+ON_CUDA = {("cuda", "float32"): ("cuda_raw_gather",)}
+PREFER = {**{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}, **ON_CUDA}
 EXACT = {
     p: Tol(0.0, 0.0, why="elements are chosen or copied, never computed")
     for p in ("float32", "float64")
@@ -51,6 +52,11 @@ def maxpool_reference(x, *, window, stride, padding):
     return out, argmax
 
 
+def nothing_larger(rng, dtype):
+    """Images of −∞ alone: what is chosen must not be padding."""
+    return {"x": np.full((1, 7, 11, 4), -np.inf, dtype)}
+
+
 def maxpool_gradient(call, ins, outs, douts, needed, **attrs):
     shape = tuple(ins.x.shape)
     return {"x": call("maxpool2d_grad", douts.out, outs.argmax, x_shape=shape, **attrs)}
@@ -75,9 +81,17 @@ MAXPOOL = Op(
         case(x=normal(2, 6, 8, 37, layout=layout), **attributes(*GEOMETRIES[g][2:]))
         for layout in ("F", "strided", "reversed")
         for g in (0, 3)
+    ]
+    + [case(x=normal(2, h, w, 8), **attributes(*g)) for h, w, *g in GEOMETRIES]
+    + [
+        case("−∞", nothing_larger, False, x=normal(1, h, w, 4), **attributes(*g))
+        for h, w, *g in GEOMETRIES[3:6]
     ],
     bench=[case(x=normal(*s), **attributes((2, 2), (2, 2), NONE)) for s in MODELS]
     + [case(x=normal(16, 112, 112, 64), **attributes((3, 3), (2, 2), ((1, 1), (1, 1))))],
+    sized=lambda N=128, H=26, W=26, C=32: case(
+        x=normal(N, H, W, C), **attributes((2, 2), (2, 2), NONE)
+    ),
     prefer=PREFER,
 )
 
@@ -133,7 +147,9 @@ MAXPOOL_GRAD = Op(
     tolerance=FEW_TERMS,
     cases=[grad_case(5, h, w, 3, *g) for h, w, *g in GEOMETRIES]
     + [grad_case(1, h, w, 17, *g) for h, w, *g in GEOMETRIES[:4]]
+    + [grad_case(2, h, w, 8, *g) for h, w, *g in GEOMETRIES]
     + [grad_case(0, h, w, 2, *g) for h, w, *g in GEOMETRIES[:1]],
+    sized=lambda N=128, H=26, W=26, C=32: grad_case(N, H, W, C, (2, 2), (2, 2), NONE),
     bench=[grad_case(*s, (2, 2), (2, 2), NONE) for s in MODELS]
     + [grad_case(16, 112, 112, 64, (3, 3), (2, 2), ((1, 1), (1, 1)))],
     prefer=PREFER,
@@ -171,7 +187,7 @@ GATHER = Op(
     tolerance=EXACT,
     cases=[
         case(f"{n}×{h}×{w}×{c}", make=valid_argmax(n, c, h, w, *g, images=True), **attributes(*g))
-        for n, c in ((5, 3), (1, 17), (0, 2))
+        for n, c in ((5, 3), (1, 17), (2, 8), (0, 2))
         for h, w, *g in GEOMETRIES[:6]
     ],
     bench=[
@@ -180,4 +196,5 @@ GATHER = Op(
             **attributes((2, 2), (2, 2), NONE),
         )
     ],
+    prefer=ON_CUDA,
 )

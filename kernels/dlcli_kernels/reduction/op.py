@@ -78,14 +78,26 @@ SHAPES_AND_AXES = [
     ((1, 1), (1,)),
     ((), ()),
 ]
+MANY_BLOCKS = [  # more than one block makes, along and across the rows, whole vectors and not
+    ((1031, 8), (0,)),
+    ((2, 8200), (1,)),
+    ((4, 1100), (0,)),
+    ((300, 3), (1,)),
+    ((20, 130), (1,)),
+    ((131, 131), (0,)),
+    ((3, 5, 2, 8), (1, 3)),
+    ((3, 5, 4, 12), (0, 2)),
+]
 EMPTY = [((0, 4), (0,)), ((0, 4), (1,)), ((3, 0, 2), (1,)), ((3, 0, 2), (0, 2))]
 BIAS_GRADIENTS = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 3, 3, 64), (128, 64)]
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+ON_CUDA = {("cuda", "float32"): ("cuda_raw_strided",)}
+PREFER = {**{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}, **ON_CUDA}
 
 
 def reduction_cases():
     return (
         [case(x=normal(*s), axes=a, keepdims=k) for s, a in SHAPES_AND_AXES for k in (False, True)]
+        + [case(x=normal(*s), axes=a, keepdims=False) for s, a in MANY_BLOCKS]
         + [case("offset", x=uniform(9.0, 10.0, 611, 5), axes=(0,), keepdims=False)]
         + [case("long rows", x=normal(3, 4099), axes=(1,), keepdims=False)]
         + [
@@ -110,6 +122,7 @@ SUM = Op(
         for s in BIAS_GRADIENTS
     ]
     + [case("all", x=normal(128, 26, 26, 32), axes=(0, 1, 2, 3), keepdims=False)],
+    sized=lambda N=1 << 20: case(x=normal(N), axes=(0,), keepdims=False),
     prefer=PREFER,
 )
 
@@ -147,7 +160,7 @@ BROADCAST = Op(
     tolerance=EXACT,
     cases=[
         case(x=normal(*reduced_shape(s, a, k)), shape=s, axes=a)
-        for s, a in SHAPES_AND_AXES + EMPTY
+        for s, a in SHAPES_AND_AXES + MANY_BLOCKS + EMPTY
         for k in (False, True)
     ]
     + [case(x=normal(5, 4, layout="F"), shape=(5, 3, 4), axes=(1,))],
@@ -155,6 +168,7 @@ BROADCAST = Op(
         case("a scalar", x=normal(), shape=(128, 10), axes=(0, 1)),
         case("per channel", x=normal(128, 32), shape=(128, 26, 26, 32), axes=(1, 2)),
     ],
+    prefer=ON_CUDA,
 )
 
 
@@ -227,6 +241,7 @@ MAX = Op(
     tolerance=EXACT,
     cases=[*reduction_cases(), case(x=normal(0, 4), axes=(1,), keepdims=False)],
     bench=[case("global max-pool", x=normal(128, 8, 8, 64), axes=(1, 2), keepdims=False)],
+    prefer=ON_CUDA,
 )
 
 
@@ -276,7 +291,7 @@ MAX_GRAD = Op(
     },
     cases=[
         case(str(s), axes=a, keepdims=k, make=max_and_cotangent(s, a, k))
-        for s, a in SHAPES_AND_AXES
+        for s, a in SHAPES_AND_AXES + MANY_BLOCKS
         for k in (False, True)
     ]
     + [case("ties", axes=(1,), keepdims=False, make=tied)],
@@ -288,4 +303,5 @@ MAX_GRAD = Op(
             make=max_and_cotangent((128, 8, 8, 64), (1, 2), False),
         )
     ],
+    prefer=ON_CUDA,
 )

@@ -11,8 +11,22 @@ from ..spec import Op, Tol, case, normal, uniform
 
 ROWS = {"x": 0, "y": 0, "dout": 0, "out": 0}
 SHAPES = [(1,), (7,), (1, 1), (5, 1), (31, 10), (3, 5, 7), (2, 129), (0, 4), (3, 0), (7, 1009)]
+SHAPES += [
+    (300, 10),
+    (3, 32),
+    (9, 36),
+    (9, 45),
+    (3, 128),
+    (2, 512),
+    (3, 1000),
+    (2, 4097),
+    (1, 8196),
+]
 BENCH = [(128, 10), (4096, 1000)]
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER = {
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_rows",),
+}
 SOFTMAX = {
     "float32": Tol(4e-6, 1e-7, why="exp of a rounded difference, and a sum of some hundred terms"),
     "float64": Tol(1e-13, 1e-15, why="the same in double precision"),
@@ -55,6 +69,10 @@ def log_softmax_reference(x):
         return z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
 
 
+def sized(N=4096, K=1000):
+    return case(x=normal(N, K))
+
+
 def softmax_gradient(call, ins, outs, douts, needed):
     return {"x": call("softmax_grad", outs.out, douts.out)}
 
@@ -81,6 +99,7 @@ SOFTMAX_OP = Op(
     tolerance=SOFTMAX,
     cases=forward_cases(),
     bench=[case(x=normal(*s)) for s in BENCH],
+    sized=sized,
     prefer=PREFER,
 )
 
@@ -93,6 +112,7 @@ LOG_SOFTMAX_OP = Op(
     tolerance=LOGARITHM,
     cases=forward_cases(),
     bench=[case(x=normal(*s)) for s in BENCH],
+    sized=sized,
     prefer=PREFER,
 )
 
@@ -170,6 +190,7 @@ SOFTMAX_GRAD = Op(
     cases=[case(str(s), make=outputs_of(softmax_reference, *s)) for s in SHAPES]
     + [case("peaked", make=outputs_of(softmax_reference, 29, 10, spread=PEAKED))],
     bench=[case(str(s), make=outputs_of(softmax_reference, *s)) for s in BENCH],
+    sized=lambda N=4096, K=1000: case(f"{N}×{K}", make=outputs_of(softmax_reference, N, K)),
     prefer=PREFER,
 )
 
@@ -183,5 +204,6 @@ LOG_SOFTMAX_GRAD = Op(
     cases=[case(str(s), make=outputs_of(log_softmax_reference, *s)) for s in SHAPES]
     + [case("saturated", make=outputs_of(log_softmax_reference, 29, 10, spread=30.0))],
     bench=[case(str(s), make=outputs_of(log_softmax_reference, *s)) for s in BENCH],
+    sized=lambda N=4096, K=1000: case(f"{N}×{K}", make=outputs_of(log_softmax_reference, N, K)),
     prefer=PREFER,
 )
