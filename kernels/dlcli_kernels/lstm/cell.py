@@ -12,6 +12,7 @@ from ..spec import Op, Tol, case, normal, uniform
 SIZES = [(1, 7), (3, 5), (7, 13), (1, 129), (67, 1), (5, 64), (0, 4), (4, 0)]
 BENCH = [(32, 128), (128, 128), (64, 256)]
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+ON_CUDA = PREFER | {("cuda", "float32"): ("cuda_raw_fused",)}
 CELL_CUT = dict.fromkeys(("zx", "zh", "c", "h", "c_next", "gates", "dh", "dc_next", "dz", "dc"), 0)
 CELL = {
     "float32": Tol(4e-6, 1e-6, why="a dozen roundings, and those of exp, between z and h"),
@@ -143,7 +144,7 @@ LSTM_CELL = Op(
     ],
     bench=[case(**cell_operands(*size)) for size in BENCH],
     sized=lambda N=128, H=128: case(**cell_operands(N, H)),
-    prefer=PREFER,
+    prefer=ON_CUDA,
 )
 
 LSTM_CELL_GRAD = Op(
@@ -159,6 +160,6 @@ LSTM_CELL_GRAD = Op(
     ],
     bench=[case(f"N={n} H={h}", make=after_a_step(n, h)) for n, h in BENCH],
     sized=lambda N=128, H=128: case(f"N={N} H={H}", make=after_a_step(N, H)),
-    prefer=PREFER,
+    prefer=ON_CUDA,
     precision_of="gates",
 )

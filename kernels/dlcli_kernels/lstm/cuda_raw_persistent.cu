@@ -3,7 +3,8 @@
 //
 // A block has two threads per unit (UNITS: H rounded up to 32, 64 or 128), and each thread 16 · GROUPS
 // weights, all that it ever multiplies: KEPT groups of 16 in registers, the rest in shared memory. At 128
-// units that is 256 KB: 192 KB in 192 registers of 256 threads, 64 KB of shared memory. Neither alone would hold it.
+// units that is 256 KB, which neither would hold alone: 192 registers of 256 threads are 192 KB, and 64 KB
+// are in shared memory.
 //
 //     forward   4 outputs (the gates of a unit) × every other 4 of the inputs h: 2 slices
 //     gradient  4 outputs (4 units) × every eighth 4 of the 4H inputs dz:         8 slices
@@ -42,7 +43,8 @@ struct Weights {
 
 // acc[row][output] = Σ over this thread's inputs, of `length` to a row.
 template <int SLICES>
-__device__ __forceinline__ void multiply(float (&acc)[ROWS][4], const Weights& weights, const float* inputs, int length) {
+__device__ __forceinline__ void multiply(float (&acc)[ROWS][4], const Weights& weights, const float* inputs,
+                                         int length) {
     const float* first = inputs + threadIdx.x % SLICES * 4;
 #pragma unroll
     for (int row = 0; row < ROWS; row++)

@@ -14,6 +14,7 @@ from .sequence import (
     BENCH,
     CUT,
     LENGTHS,
+    ON_CUDA,
     SIZES,
     check,
     flops,
@@ -143,7 +144,7 @@ LSTM_SEQUENCE_GRAD = Op(
     bench=[run_case(*s) for s in BENCH],
     flops=lambda dout, dh_last, dc_last, gates, cells, *others, **attrs: flops(*cells.shape),
     sized=lambda N=128, T=28, H=128: run_case(N, T, H),
-    prefer=PREFER,
+    prefer=ON_CUDA,
     precision_of="gates",
 )
 
@@ -164,5 +165,5 @@ LSTM_SEQUENCE_WGRAD = Op(
     bench=[case(**step_operands(*s), reverse=False) for s in BENCH],
     flops=lambda dz, out, *others, **attrs: flops(*out.shape),
     sized=lambda N=128, T=28, H=128: case(**step_operands(N, T, H), reverse=False),
-    prefer=PREFER,
+    prefer=PREFER | {("cuda", "float32"): ("cuda_raw_product",)},
 )

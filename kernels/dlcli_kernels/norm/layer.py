@@ -22,6 +22,8 @@ from .shared import (
 )
 
 PREFER = {("cpu", p): ("cpu_numba_layer",) for p in ("float32", "float64")}
+PREFER[("cuda", "float32")] = ("cuda_raw_rows",)
+LONG = [(3, 1028), (2, 1031)]  # rows that a warp is too few for
 
 
 def cut_layernorm(x, *others, **attrs):
@@ -76,11 +78,12 @@ LAYERNORM = Op(
     cut=cut_layernorm,
     grain=grain_rows,
     tolerance=TOLERANCE,
-    cases=[case(x=normal(*s), **affine(s[-1])) for s in [*SHAPES, (17,)]]
+    cases=[case(x=normal(*s), **affine(s[-1])) for s in [*SHAPES, *LONG, (17,)]]
     + [case(x=normal(6, 5, 3), **affine(3, *a), eps=e) for a in AFFINE for e in (1e-5, 0.1)]
     + [case(x=normal(6, 8, layout=layout), **affine(8)) for layout in ("F", "strided", "reversed")]
     + [case("offset", offset, x=normal(40, 5), **affine(5))],
     bench=[case(x=normal(*s), **affine(s[-1])) for s in BENCH],
+    sized=lambda N=4096, K=1024: case(x=normal(N, K), **affine(K)),
     prefer=PREFER,
 )
 
@@ -100,7 +103,7 @@ LAYERNORM_GRAD = Op(
             rstd=uniform(0.5, 3.0, *s[:-1]),
             **affine(s[-1], g, False),
         )
-        for s in [*SHAPES, (17,)]
+        for s in [*SHAPES, *LONG, (17,)]
         for g in (True, False)
     ],
     bench=[

@@ -29,6 +29,7 @@ from .shared import (
 )
 
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER[("cuda", "float32")] = ("cuda_raw_columns",)
 
 
 def channels(op, x, *vectors):
@@ -180,6 +181,7 @@ BATCHNORM = Op(
     + [case(x=normal(6, 8, layout=layout), **affine(8)) for layout in ("F", "strided", "reversed")]
     + [case("offset", offset, x=normal(40, 5), **affine(5))],
     bench=[case(x=normal(*s), **affine(s[-1])) for s in BENCH],
+    sized=lambda N=128, H=28, W=28, C=64: case(x=normal(N, H, W, C), **affine(C)),
     prefer=PREFER,
 )
 
@@ -195,6 +197,7 @@ BATCHNORM_GRAD = Op(
     + [case(**grad_operands((6, 3)), dmean=normal(3), dvar=normal(3))]
     + [case(**grad_operands((6, 3)), **{n: normal(3)}) for n in ("dmean", "dvar")],
     bench=[case(**grad_operands(s)) for s in BENCH],
+    sized=lambda N=128, H=28, W=28, C=64: case(**grad_operands((N, H, W, C))),
     prefer=PREFER,
 )
 
@@ -213,6 +216,7 @@ BATCHNORM_INFERENCE = Op(
         for layout in ("F", "strided")
     ],
     bench=[case(x=normal(*s), **affine(s[-1]), **statistics(s[-1])) for s in BENCH],
+    sized=lambda N=128, H=28, W=28, C=64: case(x=normal(N, H, W, C), **affine(C), **statistics(C)),
     prefer=PREFER,
 )
 
@@ -227,6 +231,7 @@ BATCHNORM_INFERENCE_GRAD = Op(
     cases=[case(**grad_operands(s)) for s in SHAPES]
     + [case(**grad_operands((6, 5, 3), False), eps=0.1)],
     bench=[case(**grad_operands(s)) for s in BENCH],
+    sized=lambda N=128, H=28, W=28, C=64: case(**grad_operands((N, H, W, C))),
     prefer=PREFER,
 )
 

@@ -49,6 +49,8 @@ SHAPES = [
     (0, 4),
     (3, 0),
     (5, 67),
+    (515, 36),  # as many rows as are summed in two parts or more
+    (131, 33),
 ]
 AFFINE = [(True, True), (True, False), (False, True), (False, False)]
 BENCH = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 64), (512, 512)]
