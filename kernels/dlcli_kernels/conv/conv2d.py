@@ -10,7 +10,8 @@ gradients for x and for w, in cuDNN's words; all three are linear in each operan
 import numpy as np
 
 from ..elementwise.activations import EPILOGUES, activate
-from ..spec import Op, Tol, case, normal
+from ..spec import Op, Tol, case, normal, uniform
+from .costs import flops_dgrad, flops_wgrad, sample_wgrad, sized_by, taps_of
 
 PRECISIONS = ("float32", "float64")
 
@@ -53,6 +54,10 @@ def infer(x, w, b=None, *, stride, padding, dilation, groups, act):
             f"conv2d: {act!r} cannot be an epilogue; there is: {', '.join(sorted(EPILOGUES))}"
         )
     return {"out": x.like(n, *extents((h, wd), (r, s), stride, padding, dilation), k)}
+
+
+def flops(x, w, b=None, **attrs):
+    return 2 * infer(x, w, b, **attrs)["out"].size * taps_of(w)
 
 
 def taps(size, filters, out, stride, padding, dilation):
@@ -200,12 +205,25 @@ SHAPES = [  # N, H, W, C, K, R, S, stride, padding, dilation, groups
     (3, 5, 5, 17, 13, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (1, 1, 13, 3, 4, 1, 5, (1, 2), ((0, 0), (2, 2)), (1, 1), 1),
     (5, 5, 5, 8, 16, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 4, 4, 3, 2, 4, 4, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (5, 4, 4, 3, 2, 4, 4, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (0, 6, 6, 2, 3, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (7, 10, 10, 3, 16, 5, 5, (1, 1), ((2, 2), (2, 2)), (1, 1), 1),
     (2, 6, 6, 0, 8, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (2, 6, 6, 3, 0, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     (2, 6, 7, 1, 8, 2, 2, (3, 3), ((1, 0), (1, 0)), (1, 1), 1),
+]  # fmt: skip
+TILED = [  # beyond and at the edges of tiles; whole vectors of channels; depthwise and by groups
+    (4, 16, 16, 8, 128, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (4, 17, 16, 8, 129, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (4, 16, 16, 128, 8, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 9, 9, 32, 132, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (2, 10, 11, 8, 68, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 9, 8, 20, 36, 3, 3, (2, 2), ((1, 1), (1, 1)), (1, 1), 1),
+    (2, 9, 11, 8, 4, 3, 5, (3, 2), ((1, 2), (2, 1)), (2, 2), 1),
+    (3, 8, 9, 33, 65, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 7, 8, 8, 16, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
+    (2, 7, 9, 8, 8, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 8),
+    (1, 9, 11, 12, 12, 5, 5, (2, 1), ((2, 2), (2, 1)), (1, 1), 12),
 ]  # fmt: skip
 BENCH = [
     (128, 28, 28, 1, 32, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
@@ -223,12 +241,17 @@ def attributes(shape, **more):
     return {**linear(*shape[7:]), **more}
 
 
+def moderate(*shape):
+    """Values whose sums a saturating activation leaves in size, so that errors can be compared."""
+    return uniform(-0.7, 0.7, *shape)
+
+
 def forward_case(shape, name="", value=normal, bias=True, **more):
     n, h, w, c, k, r, s, *_, groups = shape
     b = {"b": value(k)} if bias else {}
     return case(
         name,
-        smooth=value is normal,
+        smooth=value in (normal, moderate),
         x=value(n, h, w, c),
         w=value(k, r, s, c // groups),
         **b,
@@ -274,10 +297,20 @@ TOLERANCE = {
         4e-6,
         why="sums of up to 4,608 products in blocks: about √n · 6e-8 of the result's size",
     ),
+    "tf32": Tol(
+        1e-3,
+        6e-3,
+        why="operands rounded to 11 bits, by 2e-4 each: 3e-4 of the size of a sum, the worst of 10⁸"
+        " six times that, and three times more where sums are of unequal length (edges, strides);"
+        " a single product by at most 2 · 2⁻¹¹",
+    ),
     "float64": Tol(1e-12, 1e-14, why="the same in double precision"),
 }
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
 BACKWARD = {("cpu", p): ("cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
+CUDA = ("cuda_raw_depthwise", "cuda_raw_implicit_gemm")
+FORWARD["cuda", "float32"], BACKWARD["cuda", "float32"] = ("cuda_raw_direct", *CUDA), CUDA
+FORWARD["cuda", "tf32"] = BACKWARD["cuda", "tf32"] = ("cuda_raw_tf32",)
 
 CONV2D = Op(
     "conv2d",
@@ -286,14 +319,16 @@ CONV2D = Op(
     grad,
     cut={"x": 0, "out": 0},
     tolerance=TOLERANCE,
-    cases=[forward_case(s, act=None) for s in SHAPES]
+    cases=[forward_case(s, act=None) for s in SHAPES + TILED]
     + [case("infinite", infinite, smooth=False, w=normal(8, 2, 2, 1), act=None, **plain())]
     + [
-        forward_case(SHAPES[i], act=a, bias=a != "tanh")
+        forward_case(SHAPES[i], value=moderate if a == "tanh" else normal, act=a, bias=a != "tanh")
         for i in (0, 1, 5)
         for a in ("relu", "tanh", "leaky_relu")
     ],
     bench=[forward_case(s, act="relu") for s in BENCH],
+    flops=flops,
+    sized=sized_by(forward_case, act="relu"),
     prefer=FORWARD,
 )
 CONV2D_DGRAD = Op(
@@ -303,8 +338,10 @@ CONV2D_DGRAD = Op(
     grad_dgrad,
     cut={"dout": 0, "out": 0},
     tolerance=TOLERANCE,
-    cases=[dgrad_case(s) for s in SHAPES],
+    cases=[dgrad_case(s) for s in SHAPES + TILED],
     bench=[dgrad_case(s) for s in BENCH],
+    flops=flops_dgrad,
+    sized=sized_by(dgrad_case),
     prefer=BACKWARD,
 )
 CONV2D_WGRAD = Op(
@@ -315,7 +352,10 @@ CONV2D_WGRAD = Op(
     cut={"dout": 0, "x": 0},
     partial=("dw", "db"),
     tolerance=TOLERANCE,
-    cases=[wgrad_case(s) for s in SHAPES] + [wgrad_case(s, bias=False) for s in SHAPES[:5]],
+    cases=[wgrad_case(s) for s in SHAPES + TILED] + [wgrad_case(s, bias=False) for s in SHAPES[:5]],
     bench=[wgrad_case(s) for s in BENCH],
-    prefer=BACKWARD,
+    flops=flops_wgrad,
+    sample=sample_wgrad,
+    sized=sized_by(wgrad_case),
+    prefer={**BACKWARD, ("cuda", "float32"): ("cuda_raw_few_taps", *CUDA)},
 )

@@ -28,6 +28,7 @@ from .conv2d import (
     reference_wgrad,
     wgrad_case,
 )  # fmt: skip
+from .costs import flops_dgrad, flops_wgrad, sample_wgrad, sized_by, taps_of
 
 
 def infer_pool(x, w, b=None, *, stride, padding, dilation, groups, act, pool):
@@ -152,6 +153,11 @@ POOLED = [SHAPES[i] for i in (0, 2, 1, 3, 4, 5, 9, 12, 13, 14, 15)] + LONG_RUNS
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
 DGRAD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
 WGRAD = {("cpu", p): ("cpu_few_taps", "cpu_chosen", "cpu_im2col") for p in PRECISIONS}
+FORWARD["cuda", "float32"] = ("cuda_raw_direct", "cuda_raw_implicit_gemm")
+DGRAD["cuda", "float32"] = ("cuda_raw_implicit_gemm",)
+WGRAD["cuda", "float32"] = ("cuda_raw_few_taps", "cuda_raw_implicit_gemm")
+for table in (FORWARD, DGRAD, WGRAD):
+    table["cuda", "tf32"] = ("cuda_raw_tf32",)
 
 
 def exact(*shape):
@@ -170,6 +176,30 @@ def pooled_case(base, shape, pool):
         "argmax": integers(0, pool[0] * pool[1], *small, dtype=np.uint8),
     }
     return case(base.name, **{**base.args, **more}, **base.attrs, pool=pool)
+
+
+def flops_pool(x, w, b=None, *, pool, **attrs):
+    """Those of the elements of the map that a window covers."""
+    out = infer_pool(x, w, b, pool=pool, **attrs)["out"]
+    return 2 * out.size * pool[0] * pool[1] * taps_of(w)
+
+
+def flops_pool_dgrad(dout, argmax, w, **attrs):
+    """One element of each window has a gradient."""
+    return flops_dgrad(dout, w)
+
+
+def flops_pool_wgrad(dout, argmax, x, **attrs):
+    return flops_wgrad(dout, x, **attrs)
+
+
+def sized_pooled(made):
+    """`sized` of a gradient: that of the convolution, its map pooled by 2 × 2."""
+
+    def pooled(shape):
+        return pooled_case(made(shape), shape, (2, 2))
+
+    return sized_by(pooled)
 
 
 CONV2D_POOL = Op(
@@ -191,6 +221,8 @@ CONV2D_POOL = Op(
         for i, a, b in ((0, None, False), (12, "tanh", True))
     ],
     bench=[forward_case(s, act="relu", pool=(2, 2)) for s in BENCH[:2]],
+    flops=flops_pool,
+    sized=sized_by(forward_case, act="relu", pool=(2, 2)),
     prefer=FORWARD,
 )
 CONV2D_POOL_DGRAD = Op(
@@ -202,6 +234,8 @@ CONV2D_POOL_DGRAD = Op(
     cases=[pooled_case(dgrad_case(shape), shape, (2, 2)) for shape in POOLED]
     + [pooled_case(dgrad_case(shape), shape, (3, 2)) for shape in (SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(dgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
+    flops=flops_pool_dgrad,
+    sized=sized_pooled(dgrad_case),
     prefer=DGRAD,
 )
 CONV2D_POOL_WGRAD = Op(
@@ -214,5 +248,8 @@ CONV2D_POOL_WGRAD = Op(
     cases=[pooled_case(wgrad_case(shape, bias=shape[3] != 2), shape, (2, 2)) for shape in POOLED]
     + [pooled_case(wgrad_case(s), s, (3, 2)) for s in (SHAPES[2], SHAPES[12], LONG_RUNS[0])],
     bench=[pooled_case(wgrad_case(s), s, (2, 2)) for s in BENCH[:2]],
+    flops=flops_pool_wgrad,
+    sample=sample_wgrad,
+    sized=sized_pooled(wgrad_case),
     prefer=WGRAD,
 )

@@ -7,6 +7,31 @@
 #include "bfloat16.cuh"
 #include "dlcli.cuh"
 
+#ifdef DLCLI_EMULATE
+// What a lane adds to its four results: from the six registers that each lane deposited. FLOATS: to a
+// register, 1 (tf32) or 2 (bfloat16). Not checked: the deposits are nobody's memory.
+struct MmaSums { float of[4]; };
+template <int FLOATS>
+__attribute__((noinline, no_sanitize("thread"))) MmaSums mma_sums(const unsigned char* all, int lane) {
+    MmaSums sums{};
+    for (int e = 0; e < 4; e++) {
+        int row = lane / 4 + e / 2 * 8, col = lane % 4 * 2 + e % 2;
+        for (int k = 0; k < 8; k++) {
+            uint32_t x, y;
+            __builtin_memcpy(&x, all + 64 * (row % 8 * 4 + k % 4) + 4 * (row / 8 + k / 4 * 2), 4);
+            __builtin_memcpy(&y, all + 64 * (col * 4 + k % 4) + 4 * (4 + k / 4), 4);
+            if (FLOATS == 1) {
+                sums.of[e] += __uint_as_float(x & ~0x1fffu) * __uint_as_float(y & ~0x1fffu);  // the rest is ignored
+            } else {
+                sums.of[e] += __uint_as_float(x << 16) * __uint_as_float(y << 16);
+                sums.of[e] += __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
+            }
+        }
+    }
+    return sums;
+}
+#endif
+
 // A float rounded to the 10 bits of mantissa that tf32 has (nearest, ties away from zero).
 __device__ __forceinline__ uint32_t to_tf32(float v) {
 #ifdef DLCLI_EMULATE
@@ -25,16 +50,8 @@ __device__ __forceinline__ void mma_tf32(float (&d)[4], const uint32_t (&a)[4], 
 #ifdef DLCLI_EMULATE
     uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
     const unsigned char* all = dlcli_collective(0xffffffffu, mine, sizeof mine, false, __FILE__, __LINE__);
-    int g = dlcli_lane_index() / 4, t = dlcli_lane_index() % 4;
-    for (int e = 0; e < 4; e++) {
-        int row = g + e / 2 * 8, col = 2 * t + e % 2;
-        for (int k = 0; k < 8; k++) {
-            uint32_t x, y;
-            __builtin_memcpy(&x, all + 64 * (row % 8 * 4 + k % 4) + 4 * (row / 8 + k / 4 * 2), 4);
-            __builtin_memcpy(&y, all + 64 * (col * 4 + k % 4) + 4 * (4 + k / 4), 4);
-            d[e] += __uint_as_float(x & ~0x1fffu) * __uint_as_float(y & ~0x1fffu);  // the rest is ignored
-        }
-    }
+    MmaSums sums = mma_sums<1>(all, dlcli_lane_index());
+    for (int e = 0; e < 4; e++) d[e] += sums.of[e];
 #else
     asm volatile(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -49,17 +66,8 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], 
 #ifdef DLCLI_EMULATE
     uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
     const unsigned char* all = dlcli_collective(0xffffffffu, mine, sizeof mine, false, __FILE__, __LINE__);
-    int g = dlcli_lane_index() / 4, t = dlcli_lane_index() % 4;
-    for (int e = 0; e < 4; e++) {
-        int row = g + e / 2 * 8, col = 2 * t + e % 2;
-        for (int k = 0; k < 16; k++) {
-            uint32_t x, y;
-            __builtin_memcpy(&x, all + 64 * (row % 8 * 4 + k % 8 / 2) + 4 * (row / 8 + k / 8 * 2), 4);
-            __builtin_memcpy(&y, all + 64 * (col * 4 + k % 8 / 2) + 4 * (4 + k / 8), 4);
-            int shift = k % 2 * 16;
-            d[e] += __uint_as_float(x >> shift << 16) * __uint_as_float(y >> shift << 16);
-        }
-    }
+    MmaSums sums = mma_sums<2>(all, dlcli_lane_index());
+    for (int e = 0; e < 4; e++) d[e] += sums.of[e];
 #else
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
