@@ -131,7 +131,9 @@ def _at(place: Place) -> Iterator[None]:
         with raw.running_on(Emulator()):
             yield
     elif place.name == "simulator":
-        with raw.running_on(raw.Simulated()):
+        from dlcli_kernels.cuda_numba_simulator import Simulator
+
+        with raw.running_on(Simulator()):
             yield
     else:
         yield

@@ -35,7 +35,7 @@ class Percent(click.ParamType):
 @command(
     "compare",
     examples=[
-        "dlcli kernels bench scale --shape N=4096 --repeats 6 --no-vendor -q -o base.json",
+        "dlcli kernels bench scale --shape N=4096 --threads 1 -q -o base.json",
         "dlcli kernels compare base.json base.json --fail-slower 900%",
     ],
 )

@@ -77,7 +77,10 @@ def remarks(before: Mapping[str, Any], after: Mapping[str, Any], cores: int) -> 
     """What in the states before and after a run makes its times doubtful, in words."""
     said = []
     if before.get("load", 0.0) > 0.5 * cores:
-        said.append(f"other processes ran: a load of {before['load']} on {cores} cores")
+        said.append(
+            f"other processes ran (a load of {before['load']} on {cores} cores): threads that wait "
+            "for each other stall, ours or the vendor's; --threads 1 is disturbed least"
+        )
     reasons = _reasons(after.get("clocks_throttle_reasons.active", ""))
     if reasons & ~IDLE:
         said.append(

@@ -10,7 +10,7 @@ from .bench_device import Device
 from .roofline import SLACK, Roofline
 from .timing import Ratio, Sample
 
-AGAIN = 3  # times that the roofline is measured anew before a time that beats it is refused
+AGAIN = 5  # times that the roofline is measured anew before a time that beats it is refused
 
 
 @dataclass

@@ -8,16 +8,18 @@ only: `measure_host` takes the threads, `cuda_roofline.py` measures a CUDA devic
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .timing import measure
+from .timing import HOST, Function, measure
 
 SLACK = 1.05  # what a time may beat the roofline by, since that is measured too
 BUFFER = 1 << 28  # bytes: far beyond any cache, in which a copy would be faster
+WINDOWS = 4  # parts of the buffer that are moved in turn
 SIDE = 384  # of the square matrices of which a core's rate is measured: they stay in its cache
 PRECISIONS = ("float32", "float64")
 Run = Callable[[Callable[[int], None], int], None]
@@ -82,18 +84,35 @@ class HostMemory:
         """Puts other data in every cache of every core."""
         self._each(lambda part: np.add(part, 1, out=part), self.data[: self.used])
 
-    def bandwidth(self, repeats: int = 6) -> dict[str, float]:
-        """Bytes per second of reading, writing and copying, on all threads; the best repeat."""
+    def bandwidth(self, repeats: int = 24) -> dict[str, float]:
+        """Bytes per second of reading, writing and copying, on all threads; the best repeat.
+
+        A repeat takes the next quarter of the buffer: short enough to find a moment that no other
+        process disturbs, and the quarters together are larger than the caches.
+        """
         half = self.data.size // 2
-        source, target = self.data[:half], self.data[half : 2 * half]
-        size = source.nbytes
-        functions = {
-            "read": lambda: self._each(lambda part: np.dot(part, part), self.data),
-            "write": lambda: self._each(lambda part: np.copyto(part, np.float32(1)), self.data),
-            "copy": lambda: self._each(np.copyto, target, source),
+        quarters = np.array_split(self.data, WINDOWS)
+        sources = np.array_split(self.data[:half], WINDOWS)
+        targets = np.array_split(self.data[half : 2 * half], WINDOWS)
+        turns = {name: itertools.cycle(range(WINDOWS)) for name in ("read", "write", "copy")}
+
+        def copy() -> None:
+            i = next(turns["copy"])
+            self._each(np.copyto, targets[i], sources[i])
+
+        functions: dict[str, Function] = {
+            "read": lambda: self._each(lambda x: np.dot(x, x), quarters[next(turns["read"])]),
+            "write": lambda: self._each(
+                lambda x: np.copyto(x, np.float32(1)), quarters[next(turns["write"])]
+            ),
+            "copy": copy,
         }
-        samples = measure(functions, repeats=repeats, warmup=1, min_time=0)
-        moved = {"read": self.data.nbytes, "write": self.data.nbytes, "copy": 2 * size}
+        samples = measure(functions, repeats=repeats, warmup=WINDOWS, min_time=0)
+        moved = {
+            "read": quarters[-1].nbytes,
+            "write": quarters[-1].nbytes,
+            "copy": 2 * sources[-1].nbytes,
+        }
         return {name: moved[name] / float(s.times.min()) for name, s in samples.items()}
 
     def _each(self, function: Callable[..., object], *arrays: np.ndarray) -> None:
@@ -105,22 +124,23 @@ class HostMemory:
         self.run(task, self.tasks)
 
 
-def host_flops(run: Run, threads: int, precision: str, repeats: int = 16) -> float:
-    """Operations per second of matrix products in every core at once; the best repeat.
+def host_flops(run: Run, threads: int, precision: str, repeats: int = 40) -> float:
+    """Operations per second of matrix products in every core at once: each one's best, summed.
 
-    BLAS must be held to one thread: each of ours multiplies matrices of its own.
+    A product takes about a millisecond, less than the slice of time that another process takes a
+    core for. BLAS must be held to one thread: each of ours multiplies matrices of its own.
     """
     rng = np.random.default_rng(0)
-    made = [rng.standard_normal((SIDE, SIDE)).astype(precision) for _ in range(2)]
+    a, b = (rng.standard_normal((SIDE, SIDE)).astype(precision) for _ in range(2))
     outs = [np.empty((SIDE, SIDE), precision) for _ in range(threads)]
-    each = 4  # products of one task: they hide that not all threads begin at once
+    best = np.full(threads, np.inf)
 
     def task(i: int) -> None:
-        for _ in range(each):
-            np.matmul(made[0], made[1], out=outs[i])
+        for _ in range(repeats):
+            best[i] = min(best[i], HOST.time(lambda: np.matmul(a, b, out=outs[i]), 1))
 
-    sample = measure({"": lambda: run(task, threads)}, repeats=repeats, warmup=1, min_time=5e-3)[""]
-    return 2 * SIDE**3 * each * threads / float(sample.times.min())
+    run(task, threads)
+    return float(np.sum(2 * SIDE**3 / best))
 
 
 def measure_host(memory: HostMemory, threads: int, precision: str) -> Roofline:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from dlcli_kernels import registry
 from dlcli_kernels.check import verify
-from dlcli_kernels.conv.conv2d import dgrad_case, forward_case, wgrad_case
+from dlcli_kernels.conv.cases import dgrad_case, forward_case, wgrad_case
 from dlcli_kernels.cuda_numba_simulator import Simulator
 from dlcli_kernels.matmul.op import operands
 from dlcli_kernels.raw import running_on

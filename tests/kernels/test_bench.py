@@ -196,7 +196,7 @@ def test_before_that_the_roofline_is_measured_anew_since_it_may_have_been_distur
 
 
 def test_a_time_that_beats_every_one_of_them_is_refused():
-    row, device = timed(1.0), Measures(*[roof(500.0)] * 3)
+    row, device = timed(1.0), Measures(*[roof(500.0)] * 5)
     settled([row], device, roof(500.0))
     assert row.reason.startswith("measuring error: 200%")
     assert device.found == []

@@ -150,8 +150,9 @@ def test_times_that_are_none_are_refused(times):
 
 
 def test_a_machine_says_what_makes_its_times_doubtful():
-    said = bench_machine.remarks({"load": 3.0}, {}, cores=2)
-    assert said == ["other processes ran: a load of 3.0 on 2 cores"]
+    (said,) = bench_machine.remarks({"load": 3.0}, {}, cores=2)
+    assert "a load of 3.0 on 2 cores" in said
+    assert bench_machine.remarks({"load": 0.5}, {}, cores=2) == []
     throttled = {"clocks_throttle_reasons.active": "0x0000000000000044"}
     assert "0x44" in bench_machine.remarks({}, throttled, cores=2)[0]
     idle = {"clocks_throttle_reasons.active": "0x0000000000000001"}

@@ -96,3 +96,19 @@ def test_operands_updated_in_place_are_compared_too():
     assert np.allclose(want["target"], ins[0].astype(np.float64) + ins[1])
     with pytest.raises(Failed, match="target"):
         gate.compare({"target": ins[0]}, want)
+
+
+def test_what_is_not_written_shows_outside_of_the_sample_too():
+    gate, ins, op, attrs = gate_and_inputs("matmul", "M=400,N=8,K=8", affordable=2000)
+    found = outputs(gate, ins, op, attrs)
+    missed = next(i for i in range(400) if i not in gate.rows)
+    found["out"][missed, 3] = np.nan
+    with pytest.raises(Failed, match=rf"out\[\({missed}, 3\)\] = nan, 1 of 3200"):
+        gate.compare(found, gate.expected(ins))
+
+
+def test_a_sample_of_very_many_rows_is_bounded_and_has_both_ends():
+    gate, *_ = gate_and_inputs("add", "N=9000000", affordable=3e8)
+    assert 1000 < gate.rows.size <= 1 << 17
+    ends = [*range(512), *range(9_000_000 - 512, 9_000_000)]
+    assert np.isin(ends, gate.rows).all()

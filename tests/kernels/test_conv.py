@@ -5,7 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 from dlcli_kernels import registry
-from dlcli_kernels.conv.conv2d import SHAPES, linear, output_of, reference
+from dlcli_kernels.conv.cases import SHAPES, output_of
+from dlcli_kernels.conv.conv2d import reference
+from dlcli_kernels.conv.geometry import linear
 from dlcli_kernels.conv.pooled import reference_pool
 from dlcli_kernels.launch import Launch
 from dlcli_kernels.spec import Spec

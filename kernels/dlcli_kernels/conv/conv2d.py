@@ -10,31 +10,23 @@ gradients for x and for w, in cuDNN's words; all three are linear in each operan
 import numpy as np
 
 from ..elementwise.activations import EPILOGUES, activate
-from ..spec import Op, Tol, case, normal, uniform
+from ..spec import Op, case, normal
+from .cases import (
+    BENCH,
+    SHAPES,
+    TILED,
+    TOLERANCE,
+    dgrad_case,
+    forward_case,
+    infinite,
+    moderate,
+    plain,
+    wgrad_case,
+)
 from .costs import flops_dgrad, flops_wgrad, sample_wgrad, sized_by, taps_of
+from .geometry import extents, linear
 
 PRECISIONS = ("float32", "float64")
-
-
-def extents(size, filters, stride, padding, dilation):
-    """(P, Q) of the output for an input of `size` (H, W) and filters (R, S).
-
-    ValueError if a filter does not fit, or for a stride, dilation or padding that is none.
-    """
-    if min(*filters, *stride, *dilation) < 1 or min(*padding[0], *padding[1]) < 0:
-        raise ValueError(
-            f"conv2d: filters {filters}, stride {stride} and dilation {dilation} must be positive, "
-            f"padding {padding} not negative"
-        )
-    found = []
-    for n, r, s, (before, after), d in zip(size, filters, stride, padding, dilation, strict=True):
-        length = (n + before + after - d * (r - 1) - 1) // s + 1
-        if length < 1:
-            raise ValueError(
-                f"conv2d: a filter of {d * (r - 1) + 1} does not fit into {n + before + after}"
-            )
-        found.append(length)
-    return tuple(found)
 
 
 def infer(x, w, b=None, *, stride, padding, dilation, groups, act):
@@ -92,10 +84,6 @@ def reference(x, w, b=None, *, stride, padding, dilation, groups, act):
         out += np.einsum("npqgc,gkc->npqgk", xp[:, rows, cols], wg[:, :, i, j])
     out = out.reshape(x.shape[0], p, q, k)
     return activate(out if b is None else out + b, act)
-
-
-def linear(stride, padding, dilation, groups):
-    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
 def weight_grads(call, needed, dz, x, w, b, geometry):
@@ -192,120 +180,8 @@ def grad_wgrad(call, ins, outs, douts, needed, *, filters, bias, **geometry):
     return grads
 
 
-# --- the cases ------------------------------------------------------------------------------------
+# --- the ops -------------------------------------------------------------------------------------
 
-SHAPES = [  # N, H, W, C, K, R, S, stride, padding, dilation, groups
-    (2, 6, 5, 3, 4, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (3, 7, 7, 1, 8, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
-    (2, 11, 9, 1, 32, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 8, 9, 2, 5, 2, 3, (2, 1), ((0, 1), (2, 0)), (1, 1), 1),
-    (2, 9, 8, 4, 6, 3, 2, (2, 3), ((1, 0), (1, 2)), (2, 1), 2),
-    (2, 7, 6, 6, 6, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 6),
-    (2, 9, 7, 5, 5, 3, 3, (2, 2), ((1, 1), (1, 1)), (1, 2), 5),
-    (3, 5, 5, 17, 13, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 1, 13, 3, 4, 1, 5, (1, 2), ((0, 0), (2, 2)), (1, 1), 1),
-    (5, 5, 5, 8, 16, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (5, 4, 4, 3, 2, 4, 4, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (0, 6, 6, 2, 3, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (7, 10, 10, 3, 16, 5, 5, (1, 1), ((2, 2), (2, 2)), (1, 1), 1),
-    (2, 6, 6, 0, 8, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (2, 6, 6, 3, 0, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (2, 6, 7, 1, 8, 2, 2, (3, 3), ((1, 0), (1, 0)), (1, 1), 1),
-]  # fmt: skip
-TILED = [  # beyond and at the edges of tiles; whole vectors of channels; depthwise and by groups
-    (4, 16, 16, 8, 128, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (4, 17, 16, 8, 129, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (4, 16, 16, 128, 8, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 9, 9, 32, 132, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (2, 10, 11, 8, 68, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 9, 8, 20, 36, 3, 3, (2, 2), ((1, 1), (1, 1)), (1, 1), 1),
-    (2, 9, 11, 8, 4, 3, 5, (3, 2), ((1, 2), (2, 1)), (2, 2), 1),
-    (3, 8, 9, 33, 65, 1, 1, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (1, 7, 8, 8, 16, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
-    (2, 7, 9, 8, 8, 3, 3, (1, 1), ((1, 1), (1, 1)), (1, 1), 8),
-    (1, 9, 11, 12, 12, 5, 5, (2, 1), ((2, 2), (2, 1)), (1, 1), 12),
-]  # fmt: skip
-BENCH = [
-    (128, 28, 28, 1, 32, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (128, 13, 13, 32, 64, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    (128, 5, 5, 64, 64, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-]  # fmt: skip
-
-
-def output_of(shape):
-    n, h, w, c, k, r, s, stride, padding, dilation, groups = shape
-    return (n, *extents((h, w), (r, s), stride, padding, dilation), k)
-
-
-def attributes(shape, **more):
-    return {**linear(*shape[7:]), **more}
-
-
-def moderate(*shape):
-    """Values whose sums a saturating activation leaves in size, so that errors can be compared."""
-    return uniform(-0.7, 0.7, *shape)
-
-
-def forward_case(shape, name="", value=normal, bias=True, **more):
-    n, h, w, c, k, r, s, *_, groups = shape
-    b = {"b": value(k)} if bias else {}
-    return case(
-        name,
-        smooth=value in (normal, moderate),
-        x=value(n, h, w, c),
-        w=value(k, r, s, c // groups),
-        **b,
-        **attributes(shape, **more),
-    )
-
-
-def dgrad_case(shape, name="", **more):
-    n, h, w, c, k, r, s, *_, groups = shape
-    dout = normal(*output_of(shape))
-    return case(
-        name, dout=dout, w=normal(k, r, s, c // groups), size=(h, w), **attributes(shape, **more)
-    )
-
-
-def wgrad_case(shape, name="", bias=True, **more):
-    n, h, w, c, k, r, s, *_ = shape
-    dout = normal(*output_of(shape))
-    return case(
-        name,
-        dout=dout,
-        x=normal(n, h, w, c),
-        filters=(r, s),
-        bias=bias,
-        **attributes(shape, **more),
-    )
-
-
-def plain():
-    return linear((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-
-
-def infinite(rng, dtype):
-    """Images whose first element is infinite: it makes one output infinite, and no NaN."""
-    x = rng.standard_normal((2, 5, 5, 1)).astype(dtype)
-    x[0, 0, 0, 0], x[1, 0, 0, 0] = np.inf, -np.inf
-    return {"x": x}
-
-
-TOLERANCE = {
-    "float32": Tol(
-        1e-5,
-        4e-6,
-        why="sums of up to 4,608 products in blocks: about √n · 6e-8 of the result's size",
-    ),
-    "tf32": Tol(
-        1e-3,
-        6e-3,
-        why="operands rounded to 11 bits, by 2e-4 each: 3e-4 of the size of a sum, the worst of 10⁸"
-        " six times that, and three times more where sums are of unequal length (edges, strides);"
-        " a single product by at most 2 · 2⁻¹¹",
-    ),
-    "float64": Tol(1e-12, 1e-14, why="the same in double precision"),
-}
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
 BACKWARD = {("cpu", p): ("cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
 CUDA = ("cuda_raw_depthwise", "cuda_raw_implicit_gemm")

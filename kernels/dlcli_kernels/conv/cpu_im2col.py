@@ -11,7 +11,6 @@ import numpy as np
 from ..cpu import kernel
 from ..cpu_gemm import gemm
 from ..elementwise.cpu_numpy import epilogue
-from .conv2d import extents
 from .cpu_blocks import (
     C,
     G,
@@ -33,6 +32,7 @@ from .cpu_blocks import (
     max_pool,
     unpool,
 )  # fmt: skip
+from .geometry import extents
 
 NONE = {np.dtype(t): np.empty(0, t) for t in ("float32", "float64")}
 NO_ARGMAX = np.empty(0, np.uint8)

@@ -10,25 +10,26 @@ import numpy as np
 
 from ..elementwise.activations import activate
 from ..spec import Arg, Op, case, integers, normal
-from .conv2d import (
+from .cases import (
     BENCH,
-    PRECISIONS,
     SHAPES,
     TOLERANCE,
     dgrad_case,
-    extents,
     forward_case,
+    output_of,
+    wgrad_case,
+)
+from .conv2d import (
+    PRECISIONS,
     infer,
     infer_dgrad,
     infer_wgrad,
-    linear,
-    output_of,
     reference,
     reference_dgrad,
     reference_wgrad,
-    wgrad_case,
-)  # fmt: skip
+)
 from .costs import flops_dgrad, flops_wgrad, sample_wgrad, sized_by, taps_of
+from .geometry import extents, linear
 
 
 def infer_pool(x, w, b=None, *, stride, padding, dilation, groups, act, pool):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .conv2d import extents
+from .geometry import extents
 
 MOST_ELEMENTS = 2**31 - 1  # of an array: what 32 bits can count
 
