@@ -133,6 +133,23 @@ def _embedding(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> An
     return (lambda: {"out": torch.nn.functional.embedding(ids, table)}) if inside else None
 
 
+def _lstm(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
+    """The layer on sequences of one feature, whose input product is next to nothing: ours takes
+    these products as operands. The outputs are of other inputs, so that none is compared.
+    """
+    if t["lengths"] is not None or attrs["reverse"]:
+        return None
+    x, (h, c) = t["zx"][..., :1].contiguous(), (t["h0"][None], t["c0"][None])
+    layer = torch.nn.LSTM(1, h.shape[-1], batch_first=True, device=x.device, dtype=x.dtype)
+
+    def run() -> Any:
+        with torch.no_grad():
+            layer(x, (h, c))
+        return {}
+
+    return run
+
+
 def _softmax_grad(name: str) -> Callable[..., Any]:
     def build(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
         again, y, dout = getattr(torch.ops.aten, name), t["y"], t["dout"]
@@ -169,6 +186,7 @@ PYTORCH: dict[str, Callable[..., Any]] = {
     "layernorm": _layernorm,
     "batchnorm_inference": _batchnorm_inference,
     "embedding": _embedding,
+    "lstm_sequence": _lstm,
     "add": _of("add", "x", "y"),
     "mul": _of("mul", "x", "y"),
     "div": _of("div", "x", "y"),

@@ -52,7 +52,7 @@ def gradients(call, name, ins, outs, douts, **attrs):
     return op.grad(call, op.namespace(ins), op.namespace(outs, names), douts, needed, **attrs)
 
 
-def same(ours, theirs):
+def assert_same(ours, theirs):
     np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-10, atol=1e-13)
 
 
@@ -67,12 +67,12 @@ def test_a_step_and_its_gradients_are_those_of_pytorch(torch, call):
     ins = (x @ w_ih.T + b_ih + b_hh, h @ w_hh.T, c)
     outs = call("lstm_cell", *ins, optional=True)
     grads = gradients(call, "lstm_cell", ins, outs, (dh, dc))
-    same(outs[0], states[0])
-    same(outs[1], states[1])
-    same(grads["zx"] @ w_ih, tensors[0].grad)
-    same(grads["zh"] @ w_hh, tensors[1].grad)
-    same(grads["c"], tensors[2].grad)
-    same(grads["zx"].T @ x, theirs.weight_ih.grad)
+    assert_same(outs[0], states[0])
+    assert_same(outs[1], states[1])
+    assert_same(grads["zx"] @ w_ih, tensors[0].grad)
+    assert_same(grads["zh"] @ w_hh, tensors[1].grad)
+    assert_same(grads["c"], tensors[2].grad)
+    assert_same(grads["zx"].T @ x, theirs.weight_ih.grad)
 
 
 @BOTH
@@ -105,11 +105,11 @@ def test_a_bidirectional_layer_and_its_gradients_are_those_of_pytorch(torch, cal
         douts = (np.ascontiguousarray(dout[..., half]), dh[way], dc[way])
         grads = gradients(call, "lstm_sequence", ins, outs, douts, **attrs)
         for ours, wanted in zip(outs, (out[..., half], h[way], c[way]), strict=False):
-            same(ours, wanted)
-        same(grads["h0"], tensors[1].grad[way])
-        same(grads["c0"], tensors[2].grad[way])
-        same(grads["w"], parameters[1].grad)
-        same(np.einsum("nti,ntj->ij", grads["zx"], x), parameters[0].grad)
-        same(grads["zx"].sum(axis=(0, 1)), parameters[2].grad)
+            assert_same(ours, wanted)
+        assert_same(grads["h0"], tensors[1].grad[way])
+        assert_same(grads["c0"], tensors[2].grad[way])
+        assert_same(grads["w"], parameters[1].grad)
+        assert_same(np.einsum("nti,ntj->ij", grads["zx"], x), parameters[0].grad)
+        assert_same(grads["zx"].sum(axis=(0, 1)), parameters[2].grad)
         dx += grads["zx"] @ w_ih
-    same(dx, tensors[0].grad)
+    assert_same(dx, tensors[0].grad)
