@@ -57,7 +57,7 @@ def test_pytorch_computes_what_the_op_does(name):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", [n for n in PYTORCH if n != "matmul"])
+@pytest.mark.parametrize("name", sorted(set(PYTORCH) - {"matmul", "lstm_sequence"}))
 def test_pytorch_takes_the_small_cases_of_every_op_that_it_is_asked_for(name):
     pytest.importorskip("torch")
     op = registry.op(name)
