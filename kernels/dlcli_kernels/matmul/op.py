@@ -8,7 +8,7 @@ matmul(x, w, bias, tb=True) with w (out, in).
 import numpy as np
 
 from ..elementwise.activations import EPILOGUES, activate
-from ..spec import Op, Tol, case, normal
+from ..spec import Op, Tol, case, normal, uniform
 
 
 def extents(a, b, ta, tb):
@@ -90,6 +90,20 @@ SIZES = [
     (4, 0, 3),
     (4, 3, 0),
 ]
+TILED = [  # around the tiles of the variants, 32 … 256 by 32 … 256, and cut along k
+    (31, 33, 64),
+    (32, 32, 65),
+    (129, 33, 17),
+    (512, 36, 20),
+    (508, 65, 36),
+    (256, 260, 33),
+    (130, 257, 70),
+    (24, 12, 700),
+    (65, 33, 600),
+    (264, 392, 40),
+    (264, 520, 72),
+    (8, 1032, 392),  # more tiles than blocks of a persistent grid, more strips than buffers
+]
 
 
 def operands(m, n, k, ta, tb):
@@ -99,6 +113,15 @@ def operands(m, n, k, ta, tb):
         "ta": ta,
         "tb": tb,
     }
+
+
+def flops(a, b, bias=None, **attrs):
+    m, n, k = extents(a, b, attrs.get("ta", False), attrs.get("tb", False))
+    return 2 * m * n * k
+
+
+def sized(M=1024, N=1024, K=1024):
+    return case(**operands(M, N, K, False, False))
 
 
 MATMUL = Op(
@@ -111,8 +134,21 @@ MATMUL = Op(
     tolerance={
         "float32": Tol(
             1e-5,
-            2e-6,
-            why="a sum of K products in blocks: error about √K · 6e-8 of the result's size",
+            1.5e-5,
+            why="a chain of K sums errs by 2.4e-8 · √K of the result's size: 2.2e-6 at K = 8192,"
+            " and the worst of 10⁸ elements by six times that",
+        ),
+        "tf32": Tol(
+            1e-3,
+            2e-3,
+            why="operands rounded to 11 bits, by 2e-4 each: 3e-4 of the result's size, the worst"
+            " of 10⁸ elements six times that; a single product by at most 2 · 2⁻¹¹",
+        ),
+        "bfloat16": Tol(
+            4e-3,
+            1e-4,
+            why="the result is rounded to 8 bits, by at most 2⁻⁸; products are exact, sums are"
+            " float32 that the tensor cores cut off: some 2⁻²⁴ · K/16 of the result's size",
         ),
         "float64": Tol(1e-12, 1e-14, why="the same in double precision"),
     },
@@ -120,8 +156,37 @@ MATMUL = Op(
         case(**operands(*s, ta, tb)) for s in SIZES for ta in (False, True) for tb in (False, True)
     ]
     + [
-        case(**operands(33, 31, 29, False, True), bias=normal(31), act=act)
+        case(a=normal(33, 29), b=uniform(-0.3, 0.3, 31, 29), tb=True, bias=normal(31), act=act)
         for act in (None, "relu", "tanh", "sigmoid", "leaky_relu")
+    ]
+    + [case("tiles", **operands(*s, i % 2 == 1, i // 2 % 2 == 1)) for i, s in enumerate(TILED)]
+    + [
+        case(
+            "aligned rows",
+            a=normal(136, 72),
+            b=uniform(-0.2, 0.2, 72, 264),
+            bias=normal(264),
+            act="relu",
+        ),
+        case(
+            "aligned rows",
+            a=normal(72, 136),
+            b=uniform(-0.2, 0.2, 131, 72),
+            ta=True,
+            tb=True,
+            bias=normal(131),
+            act="tanh",
+        ),
+    ]
+    + [
+        case(
+            "cut along k",
+            a=normal(40, 900),
+            b=uniform(-0.05, 0.05, 900, n),
+            bias=normal(n),
+            act="tanh",
+        )
+        for n in (8, 9)
     ]
     + [
         case(a=normal(12, 10, layout=la), b=normal(10, 14, layout=lb))
@@ -131,7 +196,17 @@ MATMUL = Op(
     bench=[
         case("dense 576→64", **operands(128, 64, 576, False, True), bias=normal(64), act="relu"),
         case("dense 576→64 dw", **operands(64, 576, 128, True, False)),
-        case("square", **operands(1024, 1024, 1024, False, False)),
+        *(
+            case(f"square {n}", **operands(n, n, n, False, False))
+            for n in (256, 512, 1024, 2048, 4096, 8192)
+        ),
     ],
-    prefer={("cpu", p): ("cpu_blas",) for p in ("float32", "float64")},
+    flops=flops,
+    sized=sized,
+    prefer={
+        **{("cpu", p): ("cpu_blas",) for p in ("float32", "float64")},
+        ("cuda", "float32"): ("cuda_raw_warptile", "cuda_numba_tiled"),
+        ("cuda", "tf32"): ("cuda_raw_tf32",),
+        ("cuda", "bfloat16"): ("cuda_raw_wgmma", "cuda_raw_bf16"),
+    },
 )
