@@ -24,7 +24,7 @@ def cut(name, g, size):
     a_deep, b_deep = kind != "wgrad", kind not in ("wgrad", "dgrad")
     a_channels = g.Cg if b_deep else g.Kg
     widths = {"A_WIDTH": wide(a_channels), "B_WIDTH": wide(g.Cg)}
-    found = mma.cut_for(size.m * size.layers, size.n, size.terms, ITEMSIZE, widths)
+    found = mma.cut_for(size.m * size.layers, size.n, size.terms, ITEMSIZE, min(widths.values()))
     tile = 64 if 1 in widths.values() else found.tile  # copies one by one take more registers
     parts = 1 if fused(name, g) else found.parts
     tiles = blocks(size.m, tile) * blocks(size.n, tile)
