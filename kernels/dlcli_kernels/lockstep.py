@@ -3,7 +3,8 @@
 Two free threads meet in a bad order once in a thousand runs. Here each one stops before every line
 of a file `cpu_*.py` (or of the file under test) and lets the other execute a line: whatever a
 kernel keeps in a place that both reach is overwritten between two of its lines, each time the same.
-Only Python lines are interleaved: a compiled kernel is one step.
+Only Python lines are interleaved: a compiled kernel is one step. Where the other thread waits for
+something that this one holds, a lock of an import or of a library, the turns end, and both run on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+PATIENCE = 10.0  # seconds that a thread waits for its turn
 
 
 def _is_kernel_file(filename: str, under_test: str) -> bool:
@@ -33,22 +36,25 @@ def _compiles(frame: Any) -> bool:
     return False
 
 
-def lockstep(under_test: str) -> Callable[[Callable[[int], None], int], None]:
+def lockstep(
+    under_test: str, patience: float = PATIENCE
+) -> Callable[[Callable[[int], None], int], None]:
     """A runner for `Launch.run`: even ranges on one thread, odd ones on the other.
 
-    under_test: a file besides `cpu_*.py` whose lines are interleaved. An exception in a range is
-    raised in the caller.
+    under_test: a file besides `cpu_*.py` whose lines are interleaved. patience: seconds until the
+    turns end because one thread blocks the other. An exception in a range is raised in the caller.
     """
 
     def run(task: Callable[[int], None], count: int) -> None:
         turns = (threading.Semaphore(1), threading.Semaphore(0))  # whoever holds a turn runs
-        alive, errors = [True, True], []
+        alive, errors, stuck = [True, True], [], threading.Event()
 
         def follow(me: int) -> Callable[..., Any]:
             def at_line(frame: Any, event: str, arg: Any) -> Any:
-                if event == "line" and alive[1 - me]:
+                if event == "line" and alive[1 - me] and not stuck.is_set():
                     turns[1 - me].release()
-                    turns[me].acquire()
+                    if not turns[me].acquire(timeout=patience):
+                        stuck.set()
                 return at_line
 
             def at_call(frame: Any, event: str, arg: Any) -> Any:

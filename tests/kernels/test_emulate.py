@@ -115,7 +115,7 @@ def rounded(x, dropped):
 
 # --- what kernels do wrong ------------------------------------------------------------------------
 
-FAULTS = {  # kernel -> what is said of it. Which of two clashing accesses comes first, the order says
+FAULTS = {  # kernel -> what is said of it. Which of two clashing accesses is first, the order says
     "read_past_end": "reads 4 bytes outside",
     "write_past_end": "writes 4 bytes outside",
     "write_before_start": "writes 4 bytes outside",

@@ -6,12 +6,18 @@ EmulationError, which names file and line, where a kernel
   shared memory, beyond a local array, or at an address not aligned for its type;
 - races: two threads touch one word of shared memory, one of them writing, with no barrier between;
   two blocks, or two threads of one, touch one element of an array so;
-- uses shared memory that nobody has written, or into which an asynchronous copy is still on its way;
+- uses shared memory that nobody has written, or into which an asynchronous copy is on its way;
 - waits at a barrier or in a warp's collective that not all of its threads reach;
-- does not end.
+- overflows its stack, traps, divides by zero, shifts by too much, or does not end;
+or where a GPU would refuse it: too large a block, grid or shared memory, arguments that do not fit.
+
+What is not seen: a race that only another path through the kernel would show, what a thread reads
+of a local variable that it has not set (it is a huge number), and what inline PTX does (it is not
+emulated: headers give it a second body).
 """
 
 from .build import CompileError, CompilerMissing, problem
-from .target import EmulationError, Emulator
+from .records import EmulationError
+from .target import Emulator
 
 __all__ = ["CompileError", "CompilerMissing", "EmulationError", "Emulator", "problem"]

@@ -1,8 +1,7 @@
-"""Compiles the emulator's runtime and CUDA C++ kernels with g++ into shared libraries, cached on disk.
+"""Compiles the emulator's runtime and CUDA C++ kernels with g++ into libraries, cached on disk.
 
-A kernel's source is taken as it is, but for three things that g++ reads otherwise: `#pragma unroll`,
-`extern __shared__` and the #line that names the file in messages. What -fsanitize=thread inserts
-before each access ends in the runtime (memory.cpp), not in a library of the compiler's.
+A kernel's source is taken as it is, but for what unit.py changes. What -fsanitize=thread inserts
+before each access ends in the runtime (access.cpp), not in a library of the compiler's.
 """
 
 from __future__ import annotations
@@ -20,28 +19,30 @@ from pathlib import Path
 
 from .. import cache
 from ..raw import Kernel, headers
+from . import unit
 
 HERE = Path(__file__).parent
-RUNTIME = ("runtime.h", "scheduler.h", "runtime.cpp", "fibre.cpp", "memory.cpp")
+RUNTIME = (
+    *("runtime.h", "scheduler.h", "runtime.cpp", "fibre.cpp", "faults.cpp"),
+    *("memory.cpp", "order.cpp", "access.cpp", "hopper.cpp"),
+)
 COMMON = ("-std=gnu++17", "-O2", "-g1", "-gdwarf-4", "-fPIC", "-w")
+UNSET = "-ftrivial-auto-var-init=pattern"  # a variable that nobody has set is a huge number
 CHECKS = (
     "-fsanitize=thread",  # calls before each access to memory, and nothing else of it:
     "--param=tsan-instrument-func-entry-exit=0",
-    "-fsanitize=bounds-strict,alignment,integer-divide-by-zero",
+    "--param=tsan-distinguish-volatile=1",
+    "-fsanitize=bounds-strict,alignment,integer-divide-by-zero,shift-exponent",
+    UNSET,
+    "-fstack-clash-protection",  # a stack that overflows meets its guard
+    "-fno-finite-loops",
+    *("-fno-builtin-memcpy", "-fno-builtin-memmove", "-fno-builtin-memset"),  # checked as calls
     "-fno-optimize-sibling-calls",  # a call's return address tells the line
     "-fvisibility=hidden",
     "-fno-gnu-unique",  # two libraries never share a variable
     "-DDLCLI_EMULATE=1",
 )
-ENTRY = re.compile(  # a kernel that is no template
-    r"(?<!>)\s__global__\s+void\s+(?:__\w+__\s*\([^)]*\)\s*)*(\w+)\s*\("
-)
-UNROLL = re.compile(r"#pragma[ \t]+unroll(?:[ \t]*\(?[ \t]*(\w+)[ \t]*\)?)?")
-DYNAMIC = re.compile(
-    r"extern\s+__shared__\s+(?:__align__\(\s*\d+\s*\)\s+)?([\w:]+(?:\s+\w+)?)\s+(\w+)\s*\[\s*\]\s*;"
-)
-
-
+WRAPPED = [f"-Wl,--wrap={name}" for name in ("memcpy", "memmove", "memset")]
 # The linker's names for the ends of what a library holds. All that a kernel's file defines and does
 # not initialise is shared memory.
 BOUNDS = {
@@ -66,6 +67,8 @@ def problem() -> str:
         return "the emulator needs Linux"
     if not compiler():
         return "g++ is not installed (Debian, Ubuntu: apt install g++)"
+    if not _version(compiler()):
+        return f"{compiler()} is not GNU's, or older than 11: the emulator needs g++ 11 or later"
     return ""
 
 
@@ -76,30 +79,26 @@ def compiler() -> str:
 
 
 @functools.cache
-def _compiler_version() -> str:
-    why = problem()
-    if why:
-        raise CompilerMissing(why)
-    return subprocess.run(
-        [compiler(), "-dumpfullversion", "-dumpmachine"], capture_output=True, text=True, check=True
-    ).stdout
+def _version(path: str) -> tuple[str, ...]:
+    """Version and machine of a g++; empty if it is none that will do."""
+    asked = [path, "-dumpfullversion", "-dumpmachine"]  # clang, called g++, knows no such option
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    found = tuple(done.stdout.split())
+    return found if not done.returncode and found and int(found[0].split(".")[0]) >= 11 else ()
 
 
-def _text(names: tuple[str, ...]) -> str:
-    return "".join((HERE / name).read_text(encoding="utf-8") for name in names)
-
-
-def _build(stem: str, commands: list[list[str]], files: dict[str, str], included: str) -> Path:
+def _build(stem: str, commands: list[list[str]], files: dict[str, str]) -> Path:
     """The library `stem-….so` in the cache, made by `commands` in a folder that holds `files`.
 
-    included: what the files include from elsewhere. Processes that build the same at once each
-    rename a whole file into place.
+    Nothing else than `files` is compiled, so that the name tells what is in it. The library ends
+    with its digest: one that was cut short is built anew. Processes that build the same at once
+    each rename a whole file into place.
     """
-    parts = (_compiler_version(), repr(commands), repr(sorted(files.items())), included)
+    parts = (*_version(compiler()), repr(commands), repr(sorted(files.items())))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     folder = cache.folder_or_temporary("emulate")
     library = folder / f"{stem}-{key}.so"
-    if library.is_file():
+    if _intact(library):
         return library
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as work:
         for name, text in files.items():
@@ -112,11 +111,27 @@ def _build(stem: str, commands: list[list[str]], files: dict[str, str], included
                 capture_output=True,
                 text=True,
                 check=False,
+                env={**os.environ, "LC_ALL": "C"},
             )
             if done.returncode:
                 raise CompileError(_first_errors(done.stderr))
-        os.replace(Path(work, "out.so"), library)
+        made = Path(work, "out.so")
+        with made.open("ab") as file:
+            file.write(_digest(made.read_bytes()))
+        os.replace(made, library)
     return library
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _intact(library: Path) -> bool:
+    try:
+        data = library.read_bytes()
+    except FileNotFoundError:
+        return False
+    return data[-32:] == _digest(data[:-32])
 
 
 def _first_errors(log: str) -> str:
@@ -127,24 +142,21 @@ def _first_errors(log: str) -> str:
 @functools.cache
 def runtime() -> ctypes.CDLL:
     """The runtime, loaded so that kernels find its functions."""
-    sources = [str(HERE / name) for name in RUNTIME if name.endswith(".cpp")]
-    command = [*COMMON, "-fno-exceptions", "-shared", *sources, "-o", "out.so"]
-    library = _build("runtime", [command], {}, _text(RUNTIME))
+    if why := problem():
+        raise CompilerMissing(why)
+    files = {name: (HERE / name).read_text(encoding="utf-8") for name in RUNTIME}
+    parts = (f'#include "{name}"\n' for name in RUNTIME if name.endswith(".cpp"))
+    files["all.cpp"] = "".join(parts)  # at once: the compiler reads the library's headers once
+    whole = ("-fno-exceptions", "-fno-semantic-interposition", "-Wl,-Bsymbolic", "-shared")
+    library = _build("runtime", [[*COMMON, *whole, "all.cpp", "-o", "out.so"]], files)
     return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
-def preprocess(text: str) -> str:
-    """The source as g++ can take it, line by line where it was."""
-    text = UNROLL.sub(lambda m: f"#pragma GCC unroll {m[1] or 64}", text)
-    return DYNAMIC.sub(r"\1* const \2 = static_cast<\1*>(dlcli_dynamic_shared());", text)
-
-
-def _unit(text: str, name: str) -> str:
-    """The unit that is compiled: the emulator's words, the kernel's file, the list of its kernels."""
-    entries = ", ".join(f"DLCLI_ENTRY({kernel})" for kernel in ENTRY.findall(text))
+def _unit(text: str, file: str, name: str) -> str:
+    """What is compiled: the emulator's words, the kernel's file, the list of its kernels."""
     return (
-        f'#include "emulate.h"\n#include "{name}"\n'
-        f"SHOWN const dlcli::Entry dlcli_entries[] = {{ {entries}{', ' if entries else ''}{{}} }};\n"
+        f'#include "emulate.h"\n#include "{file}"\n'
+        f"SHOWN const dlcli::Entry dlcli_entries[] = {{ {unit.entries(text, name)} }};\n"
     ) + "".join(
         f'extern "C" unsigned char {symbol}[];\n'
         f"SHOWN unsigned char* const dlcli_{end} = {symbol};\n"
@@ -152,17 +164,26 @@ def _unit(text: str, name: str) -> str:
     )
 
 
+@functools.cache
+def _words() -> dict[str, str]:
+    """The headers that give CUDA's words."""
+    paths = [*(HERE / "include").glob("*.h"), HERE / "runtime.h"]
+    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
 def library(kernel: Kernel) -> Path:
     """The library that holds all kernels of the kernel's source, compiled with its constants."""
     runtime()
+    if why := problem():
+        raise CompilerMissing(why)
     text, name = kernel.source.text(), kernel.source.name
     defines = [f"-D{key}={value}" for key, value in kernel.constants]
-    own = {path.name: path.read_text(encoding="utf-8") for path in (HERE / "include").iterdir()}
-    files = {**headers(), "unit.cpp": _unit(text, name), name: preprocess(text)}
-    compile_it = [*COMMON, *defines, *CHECKS, "-I.", "-I", str(HERE / "include")]
+    files = _words() | {header: unit.preprocess(t) for header, t in headers().items()}
+    files |= {"unit.cpp": _unit(text, name, kernel.name), name: unit.preprocess(text)}
+    checks = [c for c in CHECKS if c != UNSET or int(_version(compiler())[0].split(".")[0]) >= 12]
     commands = [
-        [*compile_it, "-c", "unit.cpp", "-o", "kernel.o"],
-        ["-shared", "-nostartfiles", "-Wl,-Bsymbolic", "kernel.o", "-o", "out.so", "-lm"],
+        [*COMMON, *defines, *checks, "-I.", "-c", "unit.cpp", "-o", "kernel.o"],
+        ["-shared", "-nostartfiles", "-Wl,-Bsymbolic", *WRAPPED, "kernel.o", "-o", "out.so", "-lm"],
     ]
     stem = re.sub(r"\W", "-", name.removesuffix(".cu"))
-    return _build(stem, commands, files, repr(sorted(own.items())))
+    return _build(stem, commands, files)

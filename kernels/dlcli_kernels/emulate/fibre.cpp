@@ -2,9 +2,9 @@
 //
 // x86-64 switches by a few instructions, other processors by ucontext, which asks the kernel each time.
 #include <sys/mman.h>
-#if !defined(__x86_64__)
 #include <ucontext.h>
-#endif
+
+#include <cstdlib>
 
 #include "scheduler.h"
 
@@ -12,14 +12,17 @@ namespace dlcli {
 
 namespace {
 
-constexpr size_t STACK = 128 * 1024;
+constexpr size_t STACK = 128 * 1024, GUARD = 4096;
 
 #if defined(__x86_64__)
 extern "C" void dlcli_switch(void** save, void* to);
+extern "C" char dlcli_resume[];  // goes on with what the stack pointer was saved of
 asm(R"(
 .text
 .globl dlcli_switch
 .hidden dlcli_switch
+.globl dlcli_resume
+.hidden dlcli_resume
 dlcli_switch:
  pushq %rbp
  pushq %rbx
@@ -29,6 +32,7 @@ dlcli_switch:
  pushq %r15
  movq %rsp,(%rdi)
  movq %rsi,%rsp
+dlcli_resume:
  popq %r15
  popq %r14
  popq %r13
@@ -54,7 +58,13 @@ void body() {
 #if defined(__x86_64__)
 void enter(Fibre& f) { dlcli_switch(&scheduler_sp, f.context); }
 void leave(Fibre& f) { dlcli_switch(&f.context, scheduler_sp); }
+void leave_from_signal(void* context) {
+    auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+    registers[REG_RSP] = reinterpret_cast<greg_t>(scheduler_sp);
+    registers[REG_RIP] = reinterpret_cast<greg_t>(&dlcli_resume);
+}
 #else
+void leave_from_signal(void*) { setcontext(&scheduler_context); }
 void enter(Fibre& f) { swapcontext(&scheduler_context, static_cast<ucontext_t*>(f.context)); }
 void leave(Fibre& f) { swapcontext(static_cast<ucontext_t*>(f.context), &scheduler_context); }
 #endif
@@ -68,7 +78,10 @@ void prepare(Fibre& f) {
     if (!f.stack) {
         f.stack = static_cast<char*>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE,
                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        mprotect(f.stack, 4096, PROT_NONE);  // a stack that overflows stops at once
+        if (f.stack == MAP_FAILED || mprotect(f.stack, GUARD, PROT_NONE)) {  // what overflows stops at once
+            fprintf(stderr, "the emulator cannot map the stack of a thread\n");
+            abort();
+        }
         f.stack_size = STACK;
     }
 #if defined(__x86_64__)

@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-
 BUILT_IN = re.compile(r"^.*/\.building-[^/]*/(?:\./)?")  # the folder that a file was compiled in
 
 

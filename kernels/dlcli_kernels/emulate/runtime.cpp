@@ -12,10 +12,6 @@ namespace dlcli {
 
 State S;
 
-namespace {
-
-constexpr size_t ALIGNMENT = 1024;  // of dynamic shared memory, as bulk copies want it
-
 void wait_at(Status status, const char* file, int line, const void* pc) {
     Fibre& f = *S.fibre;
     f.status = status;
@@ -25,12 +21,16 @@ void wait_at(Status status, const char* file, int line, const void* pc) {
     leave(f);
 }
 
+namespace {
+
+constexpr size_t ALIGNMENT = 1024;  // of dynamic shared memory, as bulk copies want it
+
 bool same_place(const Fibre& a, const Fibre& b) {
     return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file));
 }
 
-// Releases the lanes of a warp that all wait in one collective; whether any was.
-bool release_warp(Block& block, unsigned warp) {
+// Releases the lanes of a warp that all wait in one collective.
+void release_warp(Block& block, unsigned warp) {
     unsigned first = warp * 32, end = std::min(first + 32, S.threads), arrived = 0, exist = 0;
     Fibre* one = nullptr;
     for (unsigned i = first; i < end; i++) {
@@ -40,14 +40,13 @@ bool release_warp(Block& block, unsigned warp) {
         arrived |= 1u << (i - first);
         one = one ? one : &f;
     }
-    if (!one) return false;
-    bool released = false;
+    if (!one) return;
     for (unsigned left = arrived; left;) {  // disjoint masks may wait at the same time
         unsigned lane = __builtin_ctz(left), mask = block.fibres[first + lane].mask & exist;
         if (!(mask >> lane & 1)) {
             S.fibre = &block.fibres[first + lane];
             report(S.fibre->pc, "a lane calls a collective whose mask leaves it out");
-            return false;
+            return;
         }
         if ((mask & arrived) == mask) {
             bool memory = false;
@@ -57,17 +56,15 @@ bool release_warp(Block& block, unsigned warp) {
                 if ((f.mask & exist) != mask || !same_place(f, block.fibres[first + lane])) {
                     report_two(f.pc, block.fibres[first + lane].pc,
                                "lanes of one warp wait in different collectives");
-                    return false;
+                    return;
                 }
                 f.status = READY;
                 memory |= f.orders_memory;
             }
-            if (memory) block.warp_epochs[warp]++;
-            released = true;
+            if (memory) sync_warp(block, warp, mask);
         }
         left &= ~mask;
     }
-    return released;
 }
 
 // What is wrong where no thread of a block can go on.
@@ -89,7 +86,9 @@ void report_stuck(Block& block) {
     }
     S.fibre = barrier;
     char text[200];
-    const char* what = barrier->status == AT_COLLECTIVE ? "divergent collective" : "divergent barrier";
+    const char* what = barrier->status == AT_COLLECTIVE ? "divergent collective"
+                       : barrier->status == AT_MBARRIER ? "a phase of a barrier that never ends"
+                                                        : "divergent barrier";
     if (other) {
         snprintf(text, sizeof text, "%s: %u threads wait here, %u elsewhere, %u have ended", what, waiting,
                  S.threads - waiting - done, done);
@@ -101,21 +100,25 @@ void report_stuck(Block& block) {
     }
 }
 
-enum Outcome { ENDED, AT_GRID, FAILED };
+enum Outcome { ENDED, AT_GRID, POLLING, FAILED };
 
-// Runs the threads of a block until they have all ended or wait for the grid.
+// Runs the threads of a block until they have all ended or wait for the grid, or for what another block
+// writes.
 Outcome run(Block& block, std::vector<unsigned>& order, std::mt19937& random) {
     for (;;) {
         if (S.order == SHUFFLED) std::shuffle(order.begin(), order.end(), random);
-        bool progress = false;
+        S.yields = 0;
         for (unsigned i : order) {
             Fibre& f = block.fibres[i];
             if (f.status != READY) continue;
             S.fibre = &f;
-            S.tid = static_cast<uint16_t>(i);
+            S.tid = i;
             S.warp = i / 32;
+            S.syncs = block.syncs[S.warp].size();
+            S.switches++;
+            S.inside = true;
             enter(f);
-            progress = true;
+            S.inside = false;
             if (S.failed) return FAILED;
         }
         unsigned at_barrier = 0, at_grid = 0, done = 0;
@@ -133,19 +136,24 @@ Outcome run(Block& block, std::vector<unsigned>& order, std::mt19937& random) {
         if (at_barrier == S.threads && !mixed) {
             block.votes = block.new_votes;
             block.new_votes = 0;
-            block.epoch = ++S.epochs;
-            for (unsigned i = 0; i < S.threads; i++) block.fibres[i].status = READY;
+            sync_block(block);
+            for (Fibre& f : block.fibres) f.status = READY;
             continue;
         }
         if (at_barrier + at_grid + done < S.threads)
-            for (unsigned w = 0; w * 32 < S.threads; w++) progress |= release_warp(block, w);
+            for (unsigned w = 0; w * 32 < S.threads; w++) release_warp(block, w);
         if (S.failed) return FAILED;
         bool ready = false;
-        for (unsigned i = 0; i < S.threads && !ready; i++) ready = block.fibres[i].status == READY;
+        for (unsigned i = 0; i < S.threads; i++) {
+            Fibre& f = block.fibres[i];
+            if (f.status == AT_MBARRIER && passed(block, f)) f.status = READY;
+            ready |= f.status == READY;
+        }
         if (!ready) {
             report_stuck(block);
             return FAILED;
         }
+        if (S.yields && S.cooperative) return POLLING;
     }
 }
 
@@ -153,9 +161,14 @@ void begin(Block& block, unsigned number) {
     block.number = number;
     block.index = {number % S.grid.x, number / S.grid.x % S.grid.y, number / S.grid.x / S.grid.y};
     block.first_epoch = block.epoch = ++S.epochs;
-    block.warp_epochs.assign((S.threads + 31) / 32, 1);
-    block.deposits.resize(2 * 64 * 32 * block.warp_epochs.size());
+    block.syncs.assign((S.threads + 31) / 32, {});
+    block.seen.clear();
+    block.fence.reset();
+    block.fenced = false;
+    block.parts.clear();
+    block.deposits.resize(2 * 64 * 32 * block.syncs.size());
     block.votes = block.new_votes = 0;
+    block.barriers.clear();
     block.fibres.resize(S.threads);
     block.dynamic.resize(S.dynamic_bytes + ALIGNMENT);
     std::fill(block.dynamic.begin(), block.dynamic.end(), 0xff);  // NaN in every float type
@@ -163,12 +176,16 @@ void begin(Block& block, unsigned number) {
     for (unsigned i = 0; i < S.threads; i++) {
         Fibre& f = block.fibres[i];
         f.status = READY;
-        f.index = {i % S.block_extent.x, i / S.block_extent.x % S.block_extent.y,
-                   i / S.block_extent.x / S.block_extent.y};
+        f.index = index_of(i);
         f.lane = i % 32;
         f.turn = 0;
         f.copies.clear();
         f.groups = 0;
+        f.polls = 0;
+        f.seen.clear();
+        f.fence.reset();
+        f.wgmmas.clear();
+        f.wgmma_groups = 0;
         prepare(f);
     }
 }
@@ -205,25 +222,32 @@ void run_together(std::vector<unsigned>& numbers, std::vector<unsigned>& threads
         begin(blocks[i], numbers[i]);
         blocks[i].shared.assign(S.static_bytes, 0xff);
     }
-    for (size_t running = numbers.size(); running;) {
-        size_t ended = 0;
+    std::vector<Outcome> outcomes(numbers.size(), POLLING);
+    for (;;) {
         for (unsigned i = 0; i < numbers.size(); i++) {
+            if (outcomes[i] != POLLING) continue;
             Block& block = blocks[i];
             memcpy(S.static_begin, block.shared.data(), S.static_bytes);
             activate(block);
-            ended += run(block, threads, random) == ENDED;
+            outcomes[i] = run(block, threads, random);
             if (S.failed) return;
             memcpy(block.shared.data(), S.static_begin, S.static_bytes);
         }
-        if (ended && ended != running) {
-            report(S.block->fibres[0].pc, "divergent grid barrier: some blocks have ended");
+        auto count = [&](Outcome o) { return static_cast<size_t>(std::count(outcomes.begin(), outcomes.end(), o)); };
+        if (count(POLLING)) continue;
+        if (count(ENDED) == numbers.size()) return;
+        if (count(ENDED)) {
+            size_t waiting = std::find(outcomes.begin(), outcomes.end(), AT_GRID) - outcomes.begin();
+            S.block = &blocks[waiting];
+            S.fibre = &S.block->fibres[0];
+            report(S.fibre->pc, "divergent grid barrier: some blocks have ended");
             return;
         }
-        if (ended) return;
-        S.phase = ++S.phases;
+        S.phase = S.epochs + 1;
         for (unsigned i = 0; i < numbers.size(); i++) {
-            blocks[i].epoch = ++S.epochs;
+            sync_block(blocks[i]);
             for (Fibre& f : blocks[i].fibres) f.status = READY;
+            outcomes[i] = POLLING;
         }
     }
 }
@@ -243,6 +267,10 @@ Index dlcli_block_extent() { return S.block_extent; }
 Index dlcli_grid_extent() { return S.grid; }
 void* dlcli_dynamic_shared() { return S.dynamic; }
 int dlcli_lane_index() { return S.fibre->lane; }
+unsigned dlcli_lanes() {
+    unsigned in_warp = S.threads - S.warp * 32;
+    return in_warp < 32 ? (1u << in_warp) - 1 : ~0u;
+}
 
 void dlcli_block_barrier(const char* file, int line) { wait_at(AT_BARRIER, file, line, CALLER); }
 void dlcli_grid_barrier(const char* file, int line) { wait_at(AT_GRID_BARRIER, file, line, CALLER); }
@@ -266,9 +294,7 @@ const unsigned char* dlcli_collective(
 }
 
 void dlcli_fail(const char* what) {
-    report(CALLER, what);
-    stop_fibre();
-    __builtin_unreachable();
+    wrong(CALLER, what);
 }
 
 // Runs one launch; 0 if it ended well, otherwise see dlcli_report_*.
@@ -286,14 +312,19 @@ int dlcli_launch(const Launch* launch) {
     S.image_begin = launch->image_begin;
     S.image_end = launch->image_end;
     S.order = launch->order;
-    S.failed = false;
+    S.failed = S.inside = false;
+    S.cooperative = launch->cooperative;
     S.budget = launch->budget;
-    S.phase = ++S.phases;
+    S.phase = S.epochs + 1;
+    S.switches = 0;
+    forget_order();
     set_buffers(launch->buffers, launch->buffer_count);
     std::mt19937 random(launch->seed);
     std::vector<unsigned> blocks = sequence(S.grid.x * S.grid.y * S.grid.z), threads = sequence(S.threads);
     if (S.order == SHUFFLED) std::shuffle(blocks.begin(), blocks.end(), random);
+    Guard guard;
     (launch->cooperative ? run_together : run_one_by_one)(blocks, threads, random);
+    fflush(stdout);  // what the kernel printed
     return S.failed;
 }
 

@@ -4,112 +4,30 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
+import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..raw import Call, Kernel, LaunchError, TensorMap
+from ..raw import Call, Kernel
 from ..spec import Spec
 from . import build
+from .arena import Arena, name_of
 from .locate import places
+from .records import EmulationError, Entry, Index, Launch, Report
 
 ORDERS = ("forward", "reverse", "shuffled")  # of the threads of a block, and of the blocks
-GAP = 1 << 16  # bytes between arrays: what misses one does not land in the next
 ALIGNMENT = 512  # of an array, as CuPy allocates it
 BUDGET = 4_000_000_000  # accesses of one launch
-SIGNED, UNSIGNED, FLOATING, POINTER, CONST_POINTER, OTHER = range(6)
-KINDS = {"i": SIGNED, "u": UNSIGNED, "f": FLOATING, "b": UNSIGNED}
+THREADS, DEPTH = 1024, 64  # the most of a block, and of its z
+GRID_YZ = 65535  # the most blocks along y and z
+STATIC_SHARED, SHARED = 48 << 10, 227 << 10  # bytes of a block: declared with a size, and in all
+RESIDENT_THREADS, RESIDENT_BLOCKS = 2048, 32  # of a multiprocessor
 
-
-class EmulationError(LaunchError):
-    """What a kernel did wrong. `places`: "matmul/x.cu:57" of the fault, then of what it clashed with."""
-
-    def __init__(self, message: str, places: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.places = places
-
-
-class _Index(ctypes.Structure):
-    _fields_ = (("x", ctypes.c_uint), ("y", ctypes.c_uint), ("z", ctypes.c_uint))
-
-    def __str__(self) -> str:
-        return f"({self.x},{self.y},{self.z})"
-
-    @property
-    def known(self) -> bool:
-        return self.x != 0xFFFFFFFF
-
-
-class _Param(ctypes.Structure):
-    _fields_ = (
-        ("kind", ctypes.c_int),
-        ("size", ctypes.c_int),
-        ("to_kind", ctypes.c_int),
-        ("to_size", ctypes.c_int),
-    )
-
-
-class _Entry(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("call", ctypes.c_void_p),
-        ("params", ctypes.POINTER(_Param)),
-        ("count", ctypes.c_int),
-    )
-
-
-class _Buffer(ctypes.Structure):
-    _fields_ = (
-        ("begin", ctypes.c_void_p),
-        ("end", ctypes.c_void_p),
-        ("argument", ctypes.c_int),
-        ("writable", ctypes.c_int),
-        ("grain", ctypes.c_int),
-    )
-
-
-class _Launch(ctypes.Structure):
-    _fields_ = (
-        ("entry", ctypes.POINTER(_Entry)),
-        ("args", ctypes.POINTER(ctypes.c_void_p)),
-        ("values_begin", ctypes.c_void_p),
-        ("values_end", ctypes.c_void_p),
-        ("grid", _Index),
-        ("block", _Index),
-        ("dynamic_bytes", ctypes.c_size_t),
-        ("static_begin", ctypes.c_void_p),
-        ("static_end", ctypes.c_void_p),
-        ("image_begin", ctypes.c_void_p),
-        ("image_end", ctypes.c_void_p),
-        ("buffers", ctypes.POINTER(_Buffer)),
-        ("buffer_count", ctypes.c_int),
-        ("cooperative", ctypes.c_int),
-        ("order", ctypes.c_int),
-        ("seed", ctypes.c_uint),
-        ("budget", ctypes.c_ulonglong),
-    )
-
-
-class _Report(ctypes.Structure):
-    _fields_ = (
-        ("what", ctypes.c_char * 256),
-        ("pc", ctypes.c_void_p * 2),
-        ("thread", _Index * 2),
-        ("block", _Index * 2),
-        ("count", ctypes.c_int),
-        ("offset", ctypes.c_longlong),
-        ("argument", ctypes.c_int),
-    )
-
-
-class _Value(ctypes.Structure):
-    """Room for one argument; the array of them is addressed by _Launch.args."""
-
-    _fields_ = (("bytes", ctypes.c_longlong * 32),)
+_one_at_a_time = threading.RLock()  # the runtime has one state
 
 
 class _Library:
@@ -121,10 +39,10 @@ class _Library:
         pointer = functools.partial(ctypes.c_void_p.in_dll, loaded)
         self.shared = pointer("dlcli_shared_begin").value, pointer("dlcli_shared_end").value
         self.image = pointer("dlcli_image_begin").value, pointer("dlcli_image_end").value
-        self.entries: dict[str, _Entry] = {}
-        first = ctypes.addressof(_Entry.in_dll(loaded, "dlcli_entries"))
+        self.entries: dict[str, Entry] = {}
+        first = ctypes.addressof(Entry.in_dll(loaded, "dlcli_entries"))
         for i in range(1 << 10):
-            entry = _Entry.from_address(first + i * ctypes.sizeof(_Entry))
+            entry = Entry.from_address(first + i * ctypes.sizeof(Entry))
             if not entry.name:
                 break
             self.entries[entry.name.decode()] = entry
@@ -185,17 +103,21 @@ class Emulator:
                 f'{call.kernel.source.name} has no extern "C" kernel {call.kernel.name}: '
                 f"it has {', '.join(library.entries) or 'none'}"
             )
-        threads = call.block[0] * call.block[1] * call.block[2]
-        if not 0 < threads <= 1024:
-            raise EmulationError(f"{_name(call)}: a block of {threads} threads; 1 to 1024 can be")
-        arena = _Arena(call, entry)
-        launch = _Launch(
+        with _one_at_a_time:
+            self._launch(call, library, entry)
+
+    def _launch(self, call: Call, library: _Library, entry: Entry) -> None:
+        if why := self._too_large(call, entry, library.shared[1] - library.shared[0]):
+            raise EmulationError(f"{name_of(call)}: {why}")
+        runtime = build.runtime()
+        arena = Arena(call, entry, runtime)
+        launch = Launch(
             entry=ctypes.pointer(entry),
             args=arena.pointers,
-            values_begin=ctypes.addressof(arena.values),
-            values_end=ctypes.addressof(arena.values) + ctypes.sizeof(arena.values),
-            grid=_Index(*call.grid),
-            block=_Index(*call.block),
+            values_begin=arena.begin,
+            values_end=arena.end,
+            grid=Index(*call.grid),
+            block=Index(*call.block),
             dynamic_bytes=call.shared,
             static_begin=library.shared[0],
             static_end=library.shared[1],
@@ -209,115 +131,41 @@ class Emulator:
             budget=self.budget,
         )
         self.launches += 1
-        runtime = build.runtime()
         if runtime.dlcli_launch(ctypes.byref(launch)):
-            runtime.dlcli_report.restype = ctypes.POINTER(_Report)
+            runtime.dlcli_report.restype = ctypes.POINTER(Report)
             raise _error(call, library, arena, runtime.dlcli_report().contents)
         arena.copy_back()
 
-
-class _Arena:
-    """The arguments of a launch: checked against the parameters, arrays copied apart from each other."""
-
-    def __init__(self, call: Call, entry: _Entry) -> None:
-        if len(call.args) != entry.count:
-            raise EmulationError(
-                f"{_name(call)} has {entry.count} parameters, {len(call.args)} arguments were given"
-            )
-        self.arrays: list[tuple[int, np.ndarray, np.ndarray, bool]] = []
-        self.values = (_Value * max(entry.count, 1))()
-        for i, arg in enumerate(call.args):
-            where = f"{_name(call)}: argument {i + 1}"
-            value = self._value(i, arg, entry.params[i], where)
-            ctypes.memmove(ctypes.byref(self.values[i]), value, len(value))
-        self.pointers = (ctypes.c_void_p * len(self.values))(*map(ctypes.addressof, self.values))
-        self.buffers = (_Buffer * len(self.arrays))(
-            *(
-                _Buffer(
-                    begin=copy.ctypes.data,
-                    end=copy.ctypes.data + copy.nbytes,
-                    argument=i,
-                    writable=writable,
-                    grain=min(copy.itemsize, 4),
-                )
-                for i, _, copy, writable in self.arrays
-            )
-        )
-
-    def _value(self, index: int, arg: Any, param: _Param, where: str) -> bytes:
-        pointer = param.kind in (POINTER, CONST_POINTER)
-        if arg is None:
-            if not pointer:
-                raise EmulationError(f"{where} is None, the parameter is no pointer")
-            return bytes(8)
-        if isinstance(arg, np.ndarray):
-            if not pointer:
-                raise EmulationError(f"{where} is an array, the parameter is no pointer")
-            kind = KINDS.get(arg.dtype.kind, OTHER)
-            if param.to_size and (param.to_size != arg.itemsize or OTHER != param.to_kind != kind):
-                if not _reinterpreted(arg, param):
-                    raise EmulationError(f"{where} is {arg.dtype}, which the pointer is not to")
-            return self._copy(index, arg, param.kind == POINTER, where).to_bytes(8, sys.byteorder)
-        if isinstance(arg, TensorMap):
-            raise EmulationError(f"{where} is a tensor map: bulk copies are not emulated")
-        scalar = _scalar(arg, where)
-        kind = KINDS.get(scalar.dtype.kind, OTHER)  # a struct is a void scalar
-        if pointer or scalar.itemsize != param.size or kind != param.kind:
-            raise EmulationError(f"{where} is a {scalar.dtype}, the parameter is of another type")
-        return scalar.tobytes()
-
-    def _copy(self, index: int, array: np.ndarray, writable: bool, where: str) -> int:
-        if not array.flags.c_contiguous:
-            raise EmulationError(f"{where} is not contiguous")
-        for _, other, copy, _ in self.arrays:
-            if other.ctypes.data == array.ctypes.data and other.nbytes == array.nbytes:
-                if array.nbytes:
-                    self.arrays.append((index, array, copy, writable))
-                    return copy.ctypes.data
-            elif np.may_share_memory(other, array):
-                raise EmulationError(f"{where} overlaps another argument")
-        copy = _aligned(array.shape, array.dtype, array.ctypes.data % 16)
-        copy[...] = array
-        self.arrays.append((index, array, copy, writable))
-        return copy.ctypes.data
-
-    def copy_back(self) -> None:
-        """What the kernel wrote, in the arrays that were given."""
-        for _, array, copy, writable in self.arrays:
-            if writable:
-                array[...] = copy
+    def _too_large(self, call: Call, entry: Entry, static: int) -> str:
+        """Why a GPU would refuse the launch; empty where it would not."""
+        threads, blocks = math.prod(call.block), math.prod(call.grid)
+        if not 0 < threads <= THREADS or call.block[2] > DEPTH:
+            return f"a block of {threads} threads; 1 to {THREADS} can be, {DEPTH} along z"
+        if 0 < entry.most_threads < threads:
+            return f"a block of {threads} threads; its launch bounds are {entry.most_threads}"
+        if max(call.grid[1:]) > GRID_YZ:
+            return f"a grid of {call.grid}; along y and z are {GRID_YZ} at the most"
+        if static > STATIC_SHARED:
+            return f"{static} bytes of static shared memory; {STATIC_SHARED} can be"
+        if static + call.shared > SHARED:
+            return f"{static + call.shared} bytes of shared memory; {SHARED} can be"
+        each = min(RESIDENT_BLOCKS, RESIDENT_THREADS // threads)
+        each = min(each, (SHARED + 1024) // (static + call.shared + 1024))
+        if call.cooperative and blocks > each * self.multiprocessors:
+            most = each * self.multiprocessors
+            return f"a cooperative launch of {blocks} blocks; {most} can run at once"
+        return ""
 
 
-def _reinterpreted(array: np.ndarray, param: _Param) -> bool:
-    """Whether a kernel may take the array by another type: 16-bit floats as bits, raw bytes."""
-    return array.itemsize == param.to_size and (
-        array.dtype.kind == "V" or (array.itemsize == 2 and array.dtype.kind not in "iu")
-    )
-
-
-def _scalar(arg: Any, where: str) -> np.generic:
-    if isinstance(arg, bool) or not isinstance(arg, int | float | np.generic):
-        raise EmulationError(f"{where}: {type(arg).__name__} cannot be passed to a kernel")
-    if isinstance(arg, np.generic):
-        return arg
-    if isinstance(arg, float):
-        return np.float32(arg)
-    return np.int32(arg)  # OverflowError where it does not fit
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype, off: int = 0) -> np.ndarray:
-    """An uninitialised array `off` bytes past a boundary, far from others."""
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array on a boundary, as a GPU's allocator gives."""
     size = Spec(shape, np.dtype(dtype)).nbytes
-    raw = np.empty(size + 2 * GAP, np.uint8)
-    start = GAP + (-(raw.ctypes.data + GAP) % ALIGNMENT) + off
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def _name(call: Call) -> str:
-    return f"{call.kernel.source.name}: {call.kernel.name}"
-
-
-def _error(call: Call, library: _Library, arena: _Arena, report: _Report) -> EmulationError:
+def _error(call: Call, library: _Library, arena: Arena, report: Report) -> EmulationError:
     pcs = [report.pc[i] - library.image[0] for i in range(report.count)]
     lines = places(library.path, pcs)
     message = f"{lines[0]}: {report.what.decode()}"
