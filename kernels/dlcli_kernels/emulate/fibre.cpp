@@ -8,13 +8,19 @@
 
 #include "scheduler.h"
 
+#if defined(__x86_64__) && !defined(DLCLI_UCONTEXT)
+#define SWITCHES 1
+#else
+#define SWITCHES 0
+#endif
+
 namespace dlcli {
 
 namespace {
 
 constexpr size_t STACK = 128 * 1024, GUARD = 4096;
 
-#if defined(__x86_64__)
+#if SWITCHES
 extern "C" void dlcli_switch(void** save, void* to);
 extern "C" char dlcli_resume[];  // goes on with what the stack pointer was saved of
 asm(R"(
@@ -55,7 +61,7 @@ void body() {
 
 }  // namespace
 
-#if defined(__x86_64__)
+#if SWITCHES
 void enter(Fibre& f) { dlcli_switch(&scheduler_sp, f.context); }
 void leave(Fibre& f) { dlcli_switch(&f.context, scheduler_sp); }
 void leave_from_signal(void* context) {
@@ -84,7 +90,7 @@ void prepare(Fibre& f) {
         }
         f.stack_size = STACK;
     }
-#if defined(__x86_64__)
+#if SWITCHES
     auto* top = reinterpret_cast<uint64_t*>(f.stack + STACK - 64 - 8);
     top[0] = 0;
     top[-1] = reinterpret_cast<uint64_t>(&body);

@@ -24,7 +24,7 @@ ALIGNMENT = 512  # of an array, as CuPy allocates it
 BUDGET = 4_000_000_000  # accesses of one launch
 THREADS, DEPTH = 1024, 64  # the most of a block, and of its z
 GRID_YZ = 65535  # the most blocks along y and z
-STATIC_SHARED, SHARED = 48 << 10, 227 << 10  # bytes of a block: declared with a size, and in all
+SHARED = 227 << 10  # bytes of a block; how much of the static part is of one kernel is not known
 RESIDENT_THREADS, RESIDENT_BLOCKS = 2048, 32  # of a multiprocessor
 
 _one_at_a_time = threading.RLock()  # the runtime has one state
@@ -107,7 +107,7 @@ class Emulator:
             self._launch(call, library, entry)
 
     def _launch(self, call: Call, library: _Library, entry: Entry) -> None:
-        if why := self._too_large(call, entry, library.shared[1] - library.shared[0]):
+        if why := self._too_large(call, entry):
             raise EmulationError(f"{name_of(call)}: {why}")
         runtime = build.runtime()
         arena = Arena(call, entry, runtime)
@@ -136,7 +136,7 @@ class Emulator:
             raise _error(call, library, arena, runtime.dlcli_report().contents)
         arena.copy_back()
 
-    def _too_large(self, call: Call, entry: Entry, static: int) -> str:
+    def _too_large(self, call: Call, entry: Entry) -> str:
         """Why a GPU would refuse the launch; empty where it would not."""
         threads, blocks = math.prod(call.block), math.prod(call.grid)
         if not 0 < threads <= THREADS or call.block[2] > DEPTH:
@@ -145,12 +145,10 @@ class Emulator:
             return f"a block of {threads} threads; its launch bounds are {entry.most_threads}"
         if max(call.grid[1:]) > GRID_YZ:
             return f"a grid of {call.grid}; along y and z are {GRID_YZ} at the most"
-        if static > STATIC_SHARED:
-            return f"{static} bytes of static shared memory; {STATIC_SHARED} can be"
-        if static + call.shared > SHARED:
-            return f"{static + call.shared} bytes of shared memory; {SHARED} can be"
+        if call.shared > SHARED:
+            return f"{call.shared} bytes of shared memory; {SHARED} can be"
         each = min(RESIDENT_BLOCKS, RESIDENT_THREADS // threads)
-        each = min(each, (SHARED + 1024) // (static + call.shared + 1024))
+        each = min(each, (SHARED + 1024) // (call.shared + 1024))
         if call.cooperative and blocks > each * self.multiprocessors:
             most = each * self.multiprocessors
             return f"a cooperative launch of {blocks} blocks; {most} can run at once"
