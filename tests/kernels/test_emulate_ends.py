@@ -71,6 +71,23 @@ def test_part_of_a_warp_cannot_use_the_tensor_cores():
         launch("part_of_a_warp_multiplies", 1, 32, np.zeros(32, np.float32), 1)
 
 
+def test_the_counter_of_a_barrier_of_the_grid_begins_at_zero():
+    counter = np.zeros(1, np.uint32)
+    for launched in (1, 2):
+        launch("counter_not_zero", 3, 32, counter, 1, cooperative=True)
+        assert counter[0] == 3 * launched
+    counter[0] = 2
+    with pytest.raises(EmulationError, match="counter was not zero") as caught:
+        launch("counter_not_zero", 3, 32, counter, 1, cooperative=True)
+    assert set(caught.value.places) & lines("counter_not_zero")
+
+
+def test_matrices_of_fragments_are_loaded_from_shared_memory_alone():
+    with pytest.raises(EmulationError, match="not in shared memory") as caught:
+        launch("matrix_of_an_array", 1, 32, np.zeros(64, np.float32), 1)
+    assert set(caught.value.places) & lines("matrix_of_an_array")
+
+
 def test_a_shuffle_from_beyond_the_end_of_the_block_is_reported():
     with pytest.raises(EmulationError, match="does not exist"):
         launch("lane_that_is_not_there", 1, 48, np.zeros(48, np.float32), 1)

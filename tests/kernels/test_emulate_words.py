@@ -124,6 +124,22 @@ def test_kernels_in_blocks_of_c_linkage_and_namespaces_are_found():
 
 
 @pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("__device__ float sums[4];", "sums"),
+        ("int x; static __device__ int count = 0;", "count"),
+        ("__device__ const float table[2] = {1, 2};", None),
+        ("__constant__ float table[2] = {1, 2};", None),
+        ("__device__ float f(float x) { return x; }", None),
+        ("struct S { __device__ float& at(int i); float x; };", None),
+    ],
+)
+def test_a_variable_in_global_memory_is_found(line, name):
+    found = unit.variable_on_device("\n" + line)
+    assert found == (name and (2, name))
+
+
+@pytest.mark.parametrize(
     ("line", "made"),
     [
         ("#pragma unroll", "#pragma GCC unroll 64"),

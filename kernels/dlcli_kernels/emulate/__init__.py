@@ -11,9 +11,11 @@ EmulationError, which names file and line, where a kernel
 - overflows its stack, traps, divides by zero, shifts by too much, or does not end;
 or where a GPU would refuse it: too large a block, grid or shared memory, arguments that do not fit.
 
-What is not seen: a race that only another path through the kernel would show, what a thread reads
-of a local variable that it has not set (it is a huge number), and what inline PTX does (it is not
-emulated: headers give it a second body).
+What is not seen: a race that only another path through the kernel would show, and what inline PTX
+does (headers give it a second body). A local variable that nobody has set is a huge number. What is
+reported although it may be harmless: two threads that write the same value, a shuffle from a lane
+outside of its mask whose value is not used, a thread that ends before others wait at a barrier, and
+what several warps have read, written again after they have said so by flags instead of a barrier.
 """
 
 from .build import CompileError, CompilerMissing, problem

@@ -102,6 +102,7 @@ void dlcli_check_atomic(const void* p, size_t size) {
     acquire(reinterpret_cast<uintptr_t>(p));
     release(reinterpret_cast<uintptr_t>(p), false);
 }
+int dlcli_is_shared(const void* p) { return shared_cell(reinterpret_cast<uintptr_t>(p), 1, CALLER) != nullptr; }
 void dlcli_fence(int of_block) { fence(of_block); }
 
 void dlcli_async_copy(void* to, const void* from, unsigned bytes, unsigned valid) {

@@ -244,6 +244,7 @@ void run_together(std::vector<unsigned>& numbers, std::vector<unsigned>& threads
             return;
         }
         S.phase = S.epochs + 1;
+        S.arrived = 0;
         for (unsigned i = 0; i < numbers.size(); i++) {
             sync_block(blocks[i]);
             for (Fibre& f : blocks[i].fibres) f.status = READY;
@@ -273,7 +274,15 @@ unsigned dlcli_lanes() {
 }
 
 void dlcli_block_barrier(const char* file, int line) { wait_at(AT_BARRIER, file, line, CALLER); }
-void dlcli_grid_barrier(const char* file, int line) { wait_at(AT_GRID_BARRIER, file, line, CALLER); }
+void dlcli_grid_barrier(unsigned* counter, const char* file, int line) {
+    if (!S.tid && S.cooperative) {
+        unsigned blocks = S.grid.x * S.grid.y * S.grid.z;
+        read_and_write(counter, sizeof *counter, CALLER);
+        if ((*counter)++ % blocks != S.arrived++)
+            wrong(CALLER, "grid_sync: its counter was not zero before the launch, or something else writes to it");
+    }
+    wait_at(AT_GRID_BARRIER, file, line, CALLER);
+}
 
 int dlcli_block_count(const char* file, int line, int predicate) {
     S.block->new_votes += predicate != 0;
@@ -317,6 +326,7 @@ int dlcli_launch(const Launch* launch) {
     S.budget = launch->budget;
     S.phase = S.epochs + 1;
     S.switches = 0;
+    S.arrived = 0;
     forget_order();
     set_buffers(launch->buffers, launch->buffer_count);
     std::mt19937 random(launch->seed);

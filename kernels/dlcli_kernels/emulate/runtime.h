@@ -31,9 +31,10 @@ void* dlcli_dynamic_shared() __attribute__((const));
 int dlcli_lane_index() __attribute__((const));
 unsigned dlcli_lanes() __attribute__((const));  // those of the warp that exist
 
-// Waits for every thread of the block (of the grid). Two threads must wait at the same line.
+// Waits for every thread of the block (of the grid). Two threads must wait at the same line. counter: counts the
+// blocks that have arrived, from a multiple of all of them on.
 void dlcli_block_barrier(const char* file, int line);
-void dlcli_grid_barrier(const char* file, int line);
+void dlcli_grid_barrier(unsigned* counter, const char* file, int line);
 
 // A collective of the lanes in `mask`: deposits `size` bytes (at most 64), waits until all of them
 // have, and gives the deposits, 64 bytes per lane, valid until the warp's next collective. `memory`:
@@ -62,6 +63,7 @@ void dlcli_wgmma_wait(unsigned groups_left);
 void dlcli_check_read(const void* address, size_t size);
 void dlcli_check_write(const void* address, size_t size);
 void dlcli_check_atomic(const void* address, size_t size);
+int dlcli_is_shared(const void* address);
 void dlcli_fence(int of_block);  // __threadfence, __threadfence_block
 [[noreturn]] void dlcli_fail(const char* what);
 }

@@ -138,7 +138,7 @@ struct State {
     bool cooperative, released;  // released: an atomic operation has followed a fence
     uint32_t epochs, phase;  // phase: the first epoch after the last barrier of the grid
     unsigned long long switches;
-    unsigned yields;
+    unsigned yields, arrived;  // arrived: blocks at the grid's barrier
     const void* pc;          // of the last access
     unsigned long long budget;
     Fibre* fibre;

@@ -19,6 +19,9 @@ NO_CODE = re.compile(
 )
 DYNAMIC = re.compile(r"\bextern\s+([^;{}()\[\]]*(?:\([^()]*\)[^;{}()\[\]]*)?)\b(\w+)\s*\[\s*\]\s*;")
 NOT_OF_TYPE = re.compile(r"__shared__|__align__\s*\([^()]*\)|alignas\s*\([^()]*\)")
+VARIABLE = re.compile(
+    r"(?:^|[;}])([^;{}()=]*\b(?:__device__|__managed__)\s[^;{}()=]*?)\b(\w+)\s*(?:\[[^\]]*\]\s*)*[=;]"
+)
 WORD = re.compile(r"\s*(\w+)\s*")
 OPENING = re.compile(r'(?:\bnamespace(?:\s+([\w:]+))?|\bextern\s*("C"))\s*$')
 LINKED = "C"  # what an `extern "C"` brace is called among the names of namespaces
@@ -61,6 +64,15 @@ def preprocess(text: str) -> str:
         at = match.end()
     text = IN_MACRO.sub('_Pragma("GCC unroll 64")', "".join([*parts, text[at:]]))
     return UNROLL.sub(lambda m: f"#pragma GCC unroll {min(int(m[1] or 64), 64)}", text)
+
+
+def variable_on_device(text: str) -> tuple[int, str] | None:
+    """Line and name of a variable in global memory that the file defines: there is none here."""
+    plain = code(text)
+    for match in VARIABLE.finditer(plain):
+        if not re.search(r"\b(?:const|constexpr|__constant__|__shared__)\b", match[0]):
+            return plain.count("\n", 0, match.start(2)) + 1, match[2]
+    return None
 
 
 def kernels(text: str) -> list[Found]:

@@ -40,7 +40,7 @@ template <int BYTES> __device__ void async_copy_if(void* to, const void* from, b
 }
 __device__ __forceinline__ void async_commit() { dlcli_async_commit(); }
 template <int GROUPS_LEFT> __device__ __forceinline__ void async_wait() { dlcli_async_wait(GROUPS_LEFT); }
-#define grid_sync(counter) dlcli_grid_barrier(__FILE__, __LINE__)
+#define grid_sync(counter) dlcli_grid_barrier(counter, __FILE__, __LINE__)
 #else
 template <int BYTES> __device__ __forceinline__ void async_copy_if(void* to, const void* from, bool inside) {
     unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));

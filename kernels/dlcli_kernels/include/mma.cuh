@@ -36,6 +36,7 @@ __attribute__((noinline, no_sanitize("thread"))) MmaSums mma_sums(const unsigned
 __device__ __forceinline__ uint32_t to_tf32(float v) {
 #ifdef DLCLI_EMULATE
     uint32_t bits = __float_as_uint(v);
+    if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fffffff;  // NaN
     return (bits & 0x7f800000) == 0x7f800000 ? bits : (bits + 0x1000) & ~0x1fffu;
 #else
     uint32_t bits;
@@ -82,6 +83,7 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], 
 template <bool TRANSPOSED> __device__ __forceinline__ void ldmatrix(uint32_t (&out)[4], const void* row) {
 #ifdef DLCLI_EMULATE
     if (reinterpret_cast<uintptr_t>(row) % 16) dlcli_fail("ldmatrix: a row's address is not aligned to 16 bytes");
+    if (!dlcli_is_shared(row)) dlcli_fail("ldmatrix: a row that is not in shared memory");
     const unsigned char* all = dlcli_collective(0xffffffffu, &row, sizeof row, false, __FILE__, __LINE__);
     int g = dlcli_lane_index() / 4, t = dlcli_lane_index() % 4;
     for (int m = 0; m < 4; m++) {

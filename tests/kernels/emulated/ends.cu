@@ -80,6 +80,15 @@ __global__ void dynamic_that_nobody_wrote(float* y, int n) {
     y[threadIdx.x] = dynamic[threadIdx.x];  // dynamic_that_nobody_wrote
 }
 
+__global__ void counter_not_zero(unsigned* counter, int n) {
+    grid_sync(counter);  // counter_not_zero
+}
+
+__global__ void matrix_of_an_array(const float* x, int n) {
+    uint32_t out[4];
+    ldmatrix<false>(out, x);  // matrix_of_an_array
+}
+
 __global__ void __launch_bounds__(MOST) bounded(float* y, int n) { y[threadIdx.x] = n; }
 
 __global__ void restricted(float* __restrict__ y, const float* __restrict__ x) { y[threadIdx.x] = x[63 - threadIdx.x]; }

@@ -70,6 +70,7 @@ namespace dlcli {
 template <class T> constexpr int kind_of() {
     if (std::is_pointer<T>::value)
         return std::is_const<typename std::remove_pointer<T>::type>::value ? CONST_POINTER : POINTER;
+    if (std::is_enum<T>::value) return SIGNED;  // as Python passes it, if it is an int
     if (std::is_floating_point<T>::value) return FLOATING;
     if (!std::is_integral<T>::value) return OTHER;
     return std::is_signed<T>::value ? SIGNED : UNSIGNED;
