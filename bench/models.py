@@ -62,6 +62,16 @@ def torch_net(model: str):
     """PyTorch's equal of one of our models at 28×28×1."""
     from torch import nn
 
+    class LastOfLSTM(nn.Module):
+        """(N, 1, 28, 28), an image as its rows, to the last state of an LSTM."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(28, 128, batch_first=True)
+
+        def forward(self, x):
+            return self.lstm(x[:, 0])[1][0][-1]
+
     nets = {
         "cnn": lambda: nn.Sequential(
             *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
@@ -75,6 +85,9 @@ def torch_net(model: str):
         "mlp": lambda: nn.Sequential(
             *(nn.Flatten(), nn.Linear(784, 128), nn.ReLU()),
             *(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, CLASSES)),
+        ),
+        "lstm": lambda: nn.Sequential(
+            *(LastOfLSTM(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, CLASSES)),
         ),
     }
     return nets[model]()
@@ -147,7 +160,7 @@ def machine() -> dict[str, object]:
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, default=("cnn", "cnn-small", "mlp"))
+@click.option("--model", "models", multiple=True, default=("cnn", "cnn-small", "mlp", "lstm"))
 @click.option("--batch", "batches", multiple=True, type=int, default=(32, 128, 512))
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--repeats", type=int, default=15, show_default=True, help="Samples of 5 steps each.")

@@ -56,17 +56,26 @@ def model_module(name: str | None, file: Path | None) -> tuple[str, Any]:
     return name, catalog.load(name)
 
 
+def kind_of(module: Any) -> Any:
+    """The kind of samples that a model takes: images unless its module says another KIND."""
+    from dlcli.data import kind
+
+    return kind.of(getattr(module, "KIND", "image"))
+
+
 @dataclass
 class Restored:
     """A trained model, in evaluation mode, with what it takes to feed it.
 
-    shape: (H, W, C) of its images. run: the `RunDir`. info: the checkpoint's `model_info`.
+    kind: of its samples. shape: what it was built for, (H, W, C) of images. normalize: the encoder
+    of samples. run: the `RunDir`. info: the checkpoint's `model_info`.
     """
 
     run: Any
     model: Any
     normalize: Any
-    shape: tuple[int, int, int]
+    kind: Any
+    shape: tuple[int, ...]
     classes: list[str]
     info: Mapping[str, Any]
 
@@ -78,7 +87,7 @@ def restore(path: Path, file: Path | None, *, which: str = "best") -> Restored:
     not run unless it is named. CheckpointError: it is no run, its checkpoint is damaged, or the
     model's code is not given.
     """
-    from dlcli.data.normalize import Normalize
+    from dlcli.data import kind as kinds
     from dlcli.train import checkpoint
     from dlcli.train.run import RunDir
 
@@ -94,12 +103,14 @@ def restore(path: Path, file: Path | None, *, which: str = "best") -> Restored:
     if file is not None and not own:
         raise UsageError(f"{path}: --model-file does not apply: its model is '{info['name']}'")
     module = _module_of(path, info, file)
+    kind = kinds.of(info.get("kind", "image"))
     shape, classes = tuple(info["input_shape"]), list(info["classes"])
     made = _config_of(path, module, info)
     model = module.build(made, shape, len(classes), seed=0)
     checkpoint.restore(model, kept)
     model.eval()
-    return Restored(run, model, Normalize.from_json(info["normalize"]), shape, classes, info)
+    encoder = kind.from_json(info["normalize"], shape)
+    return Restored(run, model, encoder, kind, shape, classes, info)
 
 
 def _module_of(path: Path, info: Mapping[str, Any], file: Path | None) -> Any:
@@ -124,15 +135,11 @@ def _config_of(path: Path, module: Any, info: Mapping[str, Any]) -> Any:
 
 
 def dataset(values: Mapping[str, Any], data_dir: Path | None) -> Any:
-    """The dataset of a [data] table: source, image_size, grayscale."""
+    """The dataset of a [data] table: its source, and options of its kind."""
     from dlcli.data import catalog
 
-    return catalog.load(
-        values["source"],
-        data_dir=data_dir,
-        image_size=values.get("image_size"),
-        grayscale=values.get("grayscale", False),
-    )
+    options = {key: value for key, value in values.items() if key != "source"}
+    return catalog.load(values["source"], data_dir=data_dir, **options)
 
 
 def data_of(run: Any) -> dict[str, Any]:
@@ -147,25 +154,25 @@ def data_of(run: Any) -> dict[str, Any]:
 
 
 def is_place(source: Any) -> bool:
-    """Whether a dataset's source is the path of a folder and no name."""
+    """Whether a dataset's source is the path of a folder or file and no name."""
     from dlcli.data import catalog
 
     return isinstance(source, str) and source not in catalog.names()
 
 
 def absolute(source: str) -> str:
-    """A source as a run keeps it: a folder is found from anywhere, a name stays."""
+    """A source as a run keeps it: a path is found from anywhere, a name stays."""
     return os.path.abspath(os.path.expanduser(source)) if is_place(source) else source
 
 
 def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None) -> Any:
-    """The dataset of a run's [data] table. DataError: it is a folder that has moved."""
+    """The dataset of a run's [data] table. DataError: its files have moved."""
     source = values["source"]
     if is_place(source) and not os.path.lexists(os.path.expanduser(source)):
         raise DataError(
             f"{run.path}: its data are not where they were",
             why=f"there is no {source}",
-            hint="say where they are: --data FOLDER",
+            hint="say where they are: --data PATH",
         )
     return dataset(values, data_dir)
 
@@ -173,7 +180,7 @@ def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None) -> An
 def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -> Any:
     """The dataset to evaluate on: the run's own, or `source` in the form that the model takes.
 
-    DataError: its images or its classes are not the model's.
+    DataError: its samples or its classes are not the model's.
     """
     from dlcli.data import catalog
 
@@ -182,13 +189,9 @@ def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -
     else:
         values: dict[str, Any] = {"source": source}
         if source not in catalog.names():
-            height, width, channels = restored.shape
-            values["image_size"] = height if height == width else None
-            values["grayscale"] = channels == 1
+            values |= restored.kind.like(restored.shape)
         found = dataset(values, data_dir)
-    if tuple(found.shape) != restored.shape:
-        theirs, ours = ("×".join(map(str, s)) for s in (found.shape, restored.shape))
-        raise DataError(f"{found.name}: images of {theirs}", why=f"the model takes {ours}")
+    restored.kind.check(found, restored.shape)
     if list(found.classes) != restored.classes:
         raise DataError(
             f"{found.name}: its classes are not the model's",

@@ -4,7 +4,7 @@ The configuration has three tables, in FILE as in the config.toml of a run (whic
 given as -c to repeat the run):
 
     [model]   name, file, and the settings of the model      (--set model.hidden=[64])
-    [data]    source, image_size, grayscale
+    [data]    source; image_size, grayscale of a folder of images; max_length, vocabulary of texts
     [train]   the values of a Recipe                         (--set train.lr=0.01, or lr=0.01)
 
 An unknown key is a usage error with a suggestion, and so is a value of another type.
@@ -23,7 +23,13 @@ from typing import Any
 from dlcli.errors import UsageError, did_you_mean
 
 MOST_BYTES = 1 << 20  # of a configuration file: a larger one is a mistake
-DATA_KEYS = {"source": str, "image_size": int, "grayscale": bool}
+DATA_KEYS = {
+    "source": str,
+    "image_size": int,
+    "grayscale": bool,
+    "max_length": int,
+    "vocabulary": int,
+}
 MODEL_KEYS = {"name": str, "file": str}
 TABLES = ("model", "data", "train")
 

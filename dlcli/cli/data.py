@@ -15,7 +15,8 @@ from dlcli.cli.options import command, data_dir, group, output_options
 def main() -> None:
     """The datasets that are known by name.
 
-    A dataset may also be a folder of images with a folder per class: its path is its name then.
+    A dataset may also be a folder of images with a folder per class, or a CSV or TSV file with the
+    columns text and label: its path is its name then.
     """
 
 
@@ -23,7 +24,7 @@ def main() -> None:
 @output_options
 @data_dir
 def list_(data_dir: Path | None) -> None:
-    """Lists the datasets: how many images, of which size, and where they are."""
+    """Lists the datasets: how many samples, of which shape, and where they are."""
     from dlcli.data import catalog
 
     found = [catalog.describe(name, data_dir=data_dir) for name in catalog.names()]
@@ -33,9 +34,9 @@ def list_(data_dir: Path | None) -> None:
     rows = []
     for info in found:
         counts = " + ".join(f"{count:,}" for count in info.counts.values())
-        shape = "×".join(map(str, info.shape))
-        rows.append((info.name, _place(info), counts, shape, len(info.classes)))
-    output.table(("name", "where", "images", "shape", "classes"), rows, left=2)
+        shape = info.kind.describe(info.shape)
+        rows.append((info.name, _place(info), info.kind.many, counts, shape, len(info.classes)))
+    output.table(("name", "where", "of", "samples", "shape", "classes"), rows, left=3)
     if any(info.how_to_get for info in found):
         output.note("\n`dlcli data show NAME` says how to get one that is not here")
 
@@ -54,8 +55,8 @@ def show(name: str, data_dir: Path | None) -> None:
         return
     output.text(f"{info.name}: {info.description}")
     rows: list[tuple[str, object]] = [
-        ("shape", f"{'×'.join(map(str, info.shape))} (height, width, channels)"),
-        *((part, f"{count:,} images") for part, count in info.counts.items()),
+        ("shape", info.kind.describe(info.shape)),
+        *((part, f"{count:,} {info.kind.many}") for part, count in info.counts.items()),
         ("classes", ", ".join(info.classes)),
         ("recipe", ", ".join(f"{key}={value}" for key, value in info.recipe.items())),
         ("where", _place(info)),
@@ -75,6 +76,7 @@ def _facts(info: Any) -> dict[str, Any]:
     return {
         "name": info.name,
         "description": info.description,
+        "kind": info.kind.name,
         "shape": info.shape,
         "classes": info.classes,
         "counts": info.counts,

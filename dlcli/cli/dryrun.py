@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Any
 
 from dlcli.cli import models, output
-from dlcli.data.normalize import Normalize
 from dlcli.engine import executor
 from dlcli.models import catalog
 from dlcli.train import prepare
@@ -26,7 +25,7 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
     """Shows what training `model` on `dataset` by `recipe` would take."""
     prepare.check_data(dataset, recipe)
     rows = catalog.summary(model, dataset.shape)
-    loader, _ = prepare.loaders(dataset, Normalize.fit(dataset.splits["train"]), recipe, 1)
+    loader, _ = prepare.loaders(dataset, dataset.kind.fit(dataset), recipe, 1)
     _, steps = prepare.steps(len(loader), recipe)
     prepare.make_schedule(recipe, steps)  # so that a mistake in it is said here too
     stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
@@ -47,18 +46,18 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
     if output.settings.json:
         output.document(found)
         return
-    shape = "×".join(map(str, dataset.shape))
+    shape, many = dataset.kind.describe(dataset.shape), dataset.kind.many
     output.text(f"{name} for {dataset.name}, {shape} in {len(dataset.classes)} classes:")
     output.text()
     models.layers(rows)
     output.text()
-    speed = f"{found['images_per_second']:,.0f} images/s"
+    speed = f"{found['images_per_second']:,.0f} {many}/s"
     total = seconds * steps
     facts = [
         ("parameters", f"{parameters:,}, {parameters * 4 / MIB:.2f} MiB in float32"),
         (
             "memory",
-            f"{peak / MIB:.1f} MiB more at the peak of a step of {recipe.batch_size} images"
+            f"{peak / MIB:.1f} MiB more at the peak of a step of {recipe.batch_size} {many}"
             if peak is not None
             else "not measured on a GPU",
         ),

@@ -56,7 +56,7 @@ MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
     type=Number(int, 1),
     default=256,
     show_default=True,
-    help="Images at a time; the figures do not depend on it.",
+    help="Samples at a time; the figures do not depend on it.",
 )
 @click.option("--no-plots", is_flag=True, help="Do not draw RUN/plots/confusion.png.")
 @model_file
@@ -100,7 +100,8 @@ def main(
         about = {"run": run, "data": dataset.name, "split": split, "plot": plot}
         output.document({**found.to_json(), **about})
     else:
-        _show(found, f"{dataset.name}, {split} part, {found.samples:,} images")
+        many = dataset.kind.many
+        _show(found, f"{dataset.name}, {split} part, {found.samples:,} {many}", many)
         if plot:
             output.note(f"\nconfusion matrix drawn in {plot}")
     _gate(found, gates)
@@ -121,7 +122,7 @@ def _plot(restored: Any, dataset: Any, split: str, found: Any, *, other: bool) -
     return path
 
 
-def _show(found: Any, title: str) -> None:
+def _show(found: Any, title: str, many: str) -> None:
     output.text(title)
     output.text(f"loss      {found.loss:.4f}")
     output.text(f"accuracy  {found.accuracy:.2%}")
@@ -133,7 +134,7 @@ def _show(found: Any, title: str) -> None:
     ]
     for label, mean in (("macro mean", found.macro), ("weighted mean", found.weighted)):
         rows.append((label, *(f"{mean[f]:.4f}" for f in figures), found.samples))
-    output.table(("class", *figures, "images"), rows)
+    output.table(("class", *figures, many), rows)
     for figure, classes in found.undefined.items():
         if classes:
             output.text(f"{figure} is 0/0, counted as 0, for {', '.join(classes)}")

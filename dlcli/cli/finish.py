@@ -8,7 +8,6 @@ from typing import Any
 
 from dlcli.cli import output
 from dlcli.cli.progress import Display
-from dlcli.data.normalize import Normalize
 from dlcli.errors import DlcliError
 from dlcli.train import checkpoint
 from dlcli.train.evaluate import evaluate
@@ -41,7 +40,7 @@ def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **mo
     if output.settings.json:
         output.document(document)
     else:
-        _show(document, len(dataset.splits["test"]), summary)
+        _show(document, len(dataset.splits["test"]), dataset.kind, summary)
 
 
 def _test(run: Any, model: Any, dataset: Any) -> Any:
@@ -50,7 +49,7 @@ def _test(run: Any, model: Any, dataset: Any) -> Any:
         return None
     best = run.load("best")
     checkpoint.restore(model, best)
-    normalize = Normalize.from_json(best.model_info["normalize"])
+    normalize = dataset.kind.from_json(best.model_info["normalize"], dataset.shape)
     return evaluate(model, dataset.splits["test"], normalize, classes=dataset.classes)
 
 
@@ -77,7 +76,7 @@ STOPS = {
 }
 
 
-def _show(found: Mapping[str, Any], test_images: int, summary: Any) -> None:
+def _show(found: Mapping[str, Any], tested: int, kind: Any, summary: Any) -> None:
     done = (
         "nothing was left to do, --epochs gives more"
         if summary.already_finished
@@ -86,13 +85,13 @@ def _show(found: Mapping[str, Any], test_images: int, summary: Any) -> None:
     rows = [
         ("stopped", f"{done or summary.stop}: {found['epochs']} epochs, {found['steps']:,} steps")
     ]
-    speed = f"{found['images_per_second']:,.0f} images/s" if found["images_per_second"] else ""
+    speed = f"{found['images_per_second']:,.0f} {kind.many}/s" if found["images_per_second"] else ""
     rows.append(("trained for", f"{found['seconds']:.1f} s  {speed}".rstrip()))
     best = found["best"]
     if best:
         rows.append(("best validation", f"{_figures(best, 'val_')} (epoch {best['epoch']})"))
     if found["test"]:
-        of = f"of that checkpoint, {test_images:,} images used for nothing else"
+        of = f"of that checkpoint, {tested:,} {kind.many} used for nothing else"
         rows.append(("test", f"{_figures(found['test'], '')} ({of})"))
     rows.append(("run", str(found["run"])))
     if found["plot"]:
@@ -101,7 +100,7 @@ def _show(found: Mapping[str, Any], test_images: int, summary: Any) -> None:
     for key, value in rows:
         output.text(f"{key:<16} {output.printable(value)}")
     output.note(f"\nnext:  dlcli eval {found['run']}")
-    output.note(f"       dlcli predict {found['run']} IMAGE")
+    output.note(f"       dlcli predict {found['run']} {kind.argument}")
 
 
 def _figures(record: Mapping[str, Any], prefix: str) -> str:

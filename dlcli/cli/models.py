@@ -12,6 +12,7 @@ import click
 from dlcli.cli import output
 from dlcli.cli.config import default_of
 from dlcli.cli.options import command, data_dir, group, output_options
+from dlcli.errors import UsageError
 
 
 @group("models", examples=["dlcli models list", "dlcli models show cnn"])
@@ -41,17 +42,22 @@ def list_() -> None:
     examples=["dlcli models show cnn", "dlcli models show cnn-small --data digits --json"],
 )
 @click.argument("name")
-@click.option("--data", default="digits", show_default=True, help="The dataset it is built for.")
+@click.option("--data", help="The dataset it is built for [default: digits, or sst2 for texts].")
 @output_options
 @data_dir
-def show(name: str, data: str, data_dir: Path | None) -> None:
+def show(name: str, data: str | None, data_dir: Path | None) -> None:
     """Shows a model: its settings, and its layers as they are built for a dataset."""
+    from dlcli.cli import build
     from dlcli.data import catalog as datasets
     from dlcli.models import catalog
 
     info = catalog.describe(name)
     module = catalog.load(name)
-    about = datasets.describe(data, data_dir=data_dir)
+    kind = build.kind_of(module)
+    about = datasets.describe(data or kind.shown, data_dir=data_dir)
+    if about.kind is not kind:
+        why = f"the samples of {about.name} are {about.kind.many}"
+        raise UsageError(f"{name} takes {kind.many}", why=why)
     model = module.build(module.Config(), about.shape, len(about.classes), seed=0)
     rows = catalog.summary(model, about.shape)
     total = sum(row.parameters for row in rows)
@@ -62,7 +68,7 @@ def show(name: str, data: str, data_dir: Path | None) -> None:
                 "description": info.description,
                 "notes": info.notes,
                 "config": settings(info.config),
-                "data": data,
+                "data": about.name,
                 "layers": [layer(row) for row in rows],
                 "parameters": total,
             }
@@ -77,8 +83,8 @@ def show(name: str, data: str, data_dir: Path | None) -> None:
         shown = list(value) if isinstance(value, tuple) else value
         output.text(f"  {key} = {shown}")
     output.text()
-    shape = "×".join(map(str, about.shape))
-    output.text(f"Layers for {data}, {shape} in {len(about.classes)} classes:")
+    shape = kind.describe(about.shape)
+    output.text(f"Layers for {about.name}, {shape} in {len(about.classes)} classes:")
     output.text()
     layers(rows)
 

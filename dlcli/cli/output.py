@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import IO, Any
 
+SHADES = (0, 0, 52, 88, 124, 160)  # of a terminal's 256 colours: no red to bright red
 PIPE_WIDTH = 4096  # a table that goes to a file or a pipe is never folded
 
 
@@ -75,6 +76,22 @@ def _write(stream: IO[str], line: str) -> None:
 def _colours(stream: IO[str]) -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not plain
+
+
+def weighted(label: str, parts: Sequence[Sequence[Any]]) -> None:
+    """Words on a terminal's stderr, the more coloured the more they weigh; none elsewhere.
+
+    parts: (word, weight of at least 0) each.
+    """
+    if not interactive() or not _colours(sys.stderr):
+        return
+    most = max((weight for _, weight in parts), default=0.0)
+    words = []
+    for word, weight in parts:
+        shade = SHADES[min(int(len(SHADES) * weight / most), len(SHADES) - 1)] if most > 0 else 0
+        shown = printable(word)
+        words.append(f"\x1b[97;48;5;{shade}m{shown}\x1b[0m" if shade else shown)
+    _write(sys.stderr, f"{label}: {' '.join(words)}")
 
 
 # --- results ------------------------------------------------------------------------------------

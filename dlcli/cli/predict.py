@@ -1,14 +1,15 @@
-"""dlcli predict: says what images show, one line of JSON for each.
+"""dlcli predict: says what images show or texts say, one line of JSON for each.
 
 Results stream: a line is written when its batch is done, always whole. An input that cannot be
-read gives a line with "error" in its place, and the others go on.
+read gives a line with "error" in its place, and the others go on. What an input is, the kind of
+the model's samples says.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -25,9 +26,6 @@ from dlcli.cli.options import (
     precision,
 )
 from dlcli.errors import DataError, OutputError, UsageError
-
-BATCH = 64  # images at a time: large enough to be fast, small enough to stream
-MOST_STDIN = 256 << 20  # bytes of an image on standard input
 
 
 @command(
@@ -48,6 +46,11 @@ MOST_STDIN = 256 << 20  # bytes of an image on standard input
     show_default=True,
     help="How many of the most probable classes are listed.",
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Add how much each word weighed, in colours on a terminal; for text-attention.",
+)
 @click.option("--keep-going", is_flag=True, help="Exit with 0 even if inputs could not be read.")
 @click.option(
     "-o",
@@ -64,6 +67,7 @@ def main(
     run: Path,
     inputs: tuple[str, ...],
     top_k: int,
+    explain: bool,
     keep_going: bool,
     out: Path | None,
     model_file: Path | None,
@@ -71,12 +75,15 @@ def main(
     threads: int | None,
     precision: str,
 ) -> int:
-    """Says which class each INPUT shows: an image, a folder of images, or - for standard input.
+    """Says of which class each INPUT is, an image or a text; - is standard input.
 
-    Folders are searched with all that is below them, in the order of names. Each image gives one
-    line of JSON: its name in "input", the most probable "class" with its "probability", and
-    "top" with the next ones; or its name in "input" and an "error". Exits with 3 if there were
-    errors.
+    For a model of images, INPUT is an image or a folder, which is searched with all that is below
+    it, in the order of names. For a model of texts it is a file or a pipe with a text on each line,
+    answered as they come, or a .csv or .tsv with a column text.
+
+    Each gives one line of JSON: its name in "input", the most probable "class" with its
+    "probability", and "top" with the next ones; or its name in "input" and an "error". Exits with 3
+    if there were errors.
     """
     if out is not None and os.path.lexists(out):
         raise UsageError(f"{out}: exists", why="nothing is overwritten", hint="choose another -o")
@@ -84,9 +91,15 @@ def main(
 
     build.device(device, threads, precision)
     restored = build.restore(run, model_file)
+    if explain and not hasattr(restored.model, "explain"):
+        why = "it does not weigh the words of a text"
+        raise UsageError(f"{restored.info['name']} cannot explain itself", why=why)
     bad = total = 0
     with _writer(out) as write:
-        for lines in _predict(restored, _expand(inputs), top_k):
+        for batch in restored.kind.inputs(inputs, restored.shape):
+            lines = _lines(restored, batch, top_k)
+            if explain:
+                _explain(restored, batch, lines)
             total += len(lines)
             bad += sum("error" in line for line in lines)
             write("".join(output.json_line(line) + "\n" for line in lines))
@@ -95,80 +108,41 @@ def main(
     return 0 if keep_going or not bad else DataError.exit_code
 
 
-def _expand(inputs: Iterable[str]) -> Iterator[str | dict[str, Any]]:
-    """The images to read: files, "-", and what is below folders; a folder without any is bad."""
-    from dlcli.data.image import SUFFIXES
-
-    for name in inputs:
-        if name == "-" or not os.path.isdir(name):
-            yield name
-            continue
-        found = False
-        problems: list[OSError] = []
-        for folder, below, files in os.walk(name, onerror=problems.append):
-            below.sort()
-            for file in sorted(files):
-                if Path(file).suffix.lower() in SUFFIXES:
-                    found = True
-                    yield os.path.join(folder, file)
-        for problem in problems:
-            yield _bad(str(problem.filename), problem.strerror or str(problem))
-        if not found and not problems:
-            yield _bad(name, "the folder holds no images")
-
-
-def _bad(name: str, *lines: str) -> dict[str, Any]:
-    return {"input": name, "error": ": ".join(lines)}
-
-
-def _predict(
-    restored: Any, inputs: Iterable[str | dict[str, Any]], top_k: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Lines for batches of inputs, in their order."""
-    batch: list[tuple[str, Any]] = []  # a name with its image, or with its line where it is bad
-    for item in inputs:
-        batch.append(_read(item, restored.shape))
-        if len(batch) == BATCH:
-            yield _lines(restored, batch, top_k)
-            batch = []
-    if batch:
-        yield _lines(restored, batch, top_k)
-
-
-def _read(item: str | dict[str, Any], shape: tuple[int, int, int]) -> tuple[str, Any]:
-    from dlcli.data.image import read_image
-
-    if isinstance(item, dict):
-        return item["input"], item
-    try:
-        if item == "-":
-            return item, read_image(sys.stdin.buffer.read(MOST_STDIN + 1), shape, name=item)
-        return item, read_image(Path(item), shape)
-    except DataError as error:
-        what = error.what.removeprefix(f"{item}: ")
-        return item, _bad(item, *filter(None, (what, error.why)))
-
-
-def _lines(restored: Any, batch: list[tuple[str, Any]], top_k: int) -> list[dict[str, Any]]:
-    import numpy as np
-
+def _lines(restored: Any, batch: Sequence[Any], top_k: int) -> list[dict[str, Any]]:
+    """A line for each input of a batch, in their order."""
     from dlcli.train.evaluate import predict_proba, top_classes
 
-    images = [image for _, image in batch if not isinstance(image, dict)]
+    samples = [item.sample for item in batch if not item.error]
     rows = iter(())
-    if images:
-        share = predict_proba(restored.model, np.stack(images), restored.normalize)
+    if samples:
+        stacked = restored.kind.stack(samples)
+        share = predict_proba(restored.model, stacked, restored.normalize)
         best = top_classes(share, min(top_k, len(restored.classes)))
         rows = iter(zip(share, best, strict=True))
     lines = []
-    for name, image in batch:
-        if isinstance(image, dict):
-            lines.append(image)
+    for item in batch:
+        if item.error:
+            lines.append({"input": item.name, "error": item.error})
             continue
         shares, order = next(rows)
         top = [{"class": restored.classes[i], "probability": float(shares[i])} for i in order]
-        lines.append({"input": name, **top[0], "top": top})
+        lines.append({"input": item.name, **item.about, **top[0], "top": top})
     return lines
+
+
+def _explain(restored: Any, batch: Sequence[Any], lines: Sequence[dict[str, Any]]) -> None:
+    """Adds "weights", a list of [word, weight], to the lines, and shows them on a terminal."""
+    from dlcli.train.evaluate import attention
+
+    good = [(item, line) for item, line in zip(batch, lines, strict=True) if not item.error]
+    if not good:
+        return
+    samples = [item.sample for item, _ in good]
+    weights = attention(restored.model, restored.kind.stack(samples), restored.normalize)
+    for sample, (_, line), row in zip(samples, good, weights, strict=True):
+        words = restored.kind.parts(sample, restored.normalize)
+        line["weights"] = [[w, float(x)] for w, x in zip(words, row[: len(words)], strict=True)]
+        output.weighted(line["class"], line["weights"])
 
 
 @contextmanager

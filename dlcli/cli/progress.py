@@ -36,9 +36,10 @@ class Display:
         for warning in info["warnings"]:
             output.warn(warning)
         output.note(
-            f"{info['train_images']:,} images to train on, {info['val_images']:,} to validate,"
+            f"{info['train_images']:,} {info['samples']} to train on,"
+            f" {info['val_images']:,} to validate,"
             f" {info['parameters']:,} parameters, {info['total_steps']:,} steps of"
-            f" {info['batch_size']} images"
+            f" {info['batch_size']} {info['samples']}"
         )
         if info["step"]:
             output.note(f"goes on after step {info['step']:,}")
@@ -58,7 +59,7 @@ class Display:
         rate = images / max(now - self.last, 1e-9)
         self.last = now
         self.rate = SMOOTH * self.rate + (1 - SMOOTH) * rate if self.rate else rate
-        self.bar.update(step, f"{self.rate:,.0f} images/s  loss {loss:.4f}")
+        self.bar.update(step, f"{self.rate:,.0f} {self.info['samples']}/s  loss {loss:.4f}")
 
     def on_epoch(self, record: dict[str, Any]) -> None:
         """A line with the figures of the epoch."""
@@ -85,5 +86,5 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
         if known:
             words.append(", ".join(known))
     if speed := record.get("timing", {}).get("images_per_second"):
-        words.append(f"{speed:,.0f}/s")  # images; in all a line of a terminal, 80 columns
+        words.append(f"{speed:,.0f}/s")  # samples; in all a line of a terminal, 80 columns
     return "  ".join([*words, "(cut short)"] if record.get("partial") else words)

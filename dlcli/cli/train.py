@@ -48,13 +48,17 @@ RECIPE_FLAGS = (
     ],
 )
 @click.argument("model", required=False)
-@click.option("--data", help="A dataset's name or a folder of images [default: digits].")
+@click.option(
+    "--data",
+    help="A dataset's name, a folder of images or a table of texts, .csv or .tsv"
+    " [default: digits, for images].",
+)
 @click.option("--image-size", type=Number(int, 1), help="Side in pixels; for a folder of images.")
 @click.option("--grayscale", is_flag=True, default=None, help="Without colour; for a folder.")
 @click.option("--epochs", type=Number(int, 1), help="Passes over the training part.")
 @click.option("--max-steps", type=Number(int, 1), help="Stop after so many steps.")
 @click.option("--max-time", type=Duration(), help="Stop after a time: 90s, 10m, 1.5h.")
-@click.option("--batch-size", type=Number(int, 1), help="Images per step.")
+@click.option("--batch-size", type=Number(int, 1), help="Samples per step.")
 @click.option(
     "--lr", type=Number(float, 0, above=True), help="Learning rate [default: the optimiser's]."
 )

@@ -22,9 +22,6 @@ from dlcli.train import recipe as recipes
 from dlcli.train.recipe import Recipe
 from dlcli.train.run import RunDir
 
-DEFAULT_DATA = "digits"
-
-
 # --- a new run ----------------------------------------------------------------------------------
 
 
@@ -47,6 +44,7 @@ def new(
     config, name, module, settings = _ask(file, about, flags)
     executor = build.device(device, threads, precision)
     dataset = build.dataset(config.data, data_dir)
+    _check_kind(name, module, dataset)
     recipe = Recipe.from_dict({**dataset.recipe, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
@@ -55,7 +53,7 @@ def new(
 
         dryrun.show(made, dataset, recipe, name)
         return
-    prepare.check_images(dataset)
+    prepare.check_samples(dataset)
     config.train = recipe.to_dict()
     config.data["source"] = build.absolute(config.data["source"])
     config.model = {"name": name, **({"file": file.name} if file else {}), **_values(settings)}
@@ -80,7 +78,7 @@ def _ask(
     file: Path | None, about: Mapping[str, Any], flags: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Config, str, Any, Any]:
     """The configuration, checked before any work, with the model's name, module and settings."""
-    asked = Config(data={"source": DEFAULT_DATA})
+    asked = Config()
     if about["config_file"] is not None:
         asked.update(config.read(about["config_file"]))
     theirs = asked.model.get("name")
@@ -96,6 +94,8 @@ def _ask(
     keys = list(_values(module.Config()))
     asked.update(config.assignments(about["sets"], recipes.keys(), keys))
     asked.update(flags)
+    if "source" not in asked.data:
+        asked.data["source"] = _default_data(name, module)
     config.check_data(asked.data)
     settings = config.model_config(module.Config, asked.model_settings)
     checked = Recipe.from_dict(asked.train)
@@ -103,6 +103,24 @@ def _ask(
     if file is None:
         _check_figures(checked)
     return asked, name, module, settings
+
+
+def _default_data(name: str, module: Any) -> str:
+    """The data of a model where none are named. UsageError: one must name them."""
+    kind = build.kind_of(module)
+    if kind.default is None:
+        why = f"{name} takes {kind.many}, and no {kind.many} come with dlcli"
+        hint = f"add --data {kind.shown}, see 'dlcli data list', or --data FILE"
+        raise UsageError("which data?", why=why, hint=hint)
+    return str(kind.default)
+
+
+def _check_kind(name: str, module: Any, dataset: Any) -> None:
+    """UsageError: the model takes other samples than the dataset has."""
+    kind = build.kind_of(module)
+    if dataset.kind is not kind:
+        why = f"the samples of {dataset.name} are {dataset.kind.many}"
+        raise UsageError(f"{name} takes {kind.many}", why=why, hint="see 'dlcli models list'")
 
 
 def _check_names(recipe: Any) -> None:

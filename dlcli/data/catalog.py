@@ -4,6 +4,7 @@ A named dataset is a module of this package that has a `DESCRIPTION`; its name i
 `_` as `-`. Adding the file is all there is to adding a dataset. Such a module has
 
     DESCRIPTION, CLASSES, SHAPE, RECIPE     what it is, and defaults for training on it
+    KIND                                    of its samples, "image" if it does not say
     COUNTS                                  samples per published part
     FOLDERS                                 where its files lie below a data folder; () if embedded
     FILES, HOMEPAGE                         what to get, and from where
@@ -17,14 +18,20 @@ user's cache; the first place that has all files is taken.
 import importlib
 import os
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import dlcli.data
+from dlcli.data import kind as kinds
 from dlcli.data.dataset import Dataset, DatasetInfo, Part, Subset, fingerprint
+from dlcli.data.image_kind import KIND as IMAGES
+from dlcli.data.kind import Kind
 from dlcli.data.split import VAL_ONE_IN, stratified
+from dlcli.data.text_kind import TABLES
 from dlcli.errors import DataError, UsageError, did_you_mean
 
 ENVIRONMENT = "DLCLI_DATA"
@@ -63,6 +70,7 @@ def describe(name: str, *, data_dir: Path | None = None) -> DatasetInfo:
         folder=folder,
         how_to_get=_how_to_get(module, data_dir) if absent else "",
         files=tuple(module.FILES),
+        kind=_kind(module),
     )
 
 
@@ -71,24 +79,25 @@ def load(
     *,
     data_dir: Path | None = None,
     seed: int = 0,
-    image_size: int | None = None,
-    grayscale: bool = False,
+    **options: Any,
 ) -> Dataset:
-    """The dataset of that name, or the folder of images at that path.
+    """The dataset of that name, or the folder of images or table of texts at that path.
 
     data_dir: where named datasets are looked for first. seed: of the parts that are cut from
     others (a missing validation part is a stratified tenth of the training part); it is no
-    training seed. image_size, grayscale: see folder.py; they apply to folders alone.
+    training seed. options: of the dataset's kind (None and False say nothing): image_size and
+    grayscale, see folder.py, for folders; max_length and vocabulary for texts.
 
     UsageError: an unknown name, or an option that does not apply. DataError: files that are
     missing or damaged.
     """
+    given = {k: v for k, v in options.items() if v is not None and v is not False}
     if source not in _modules():
-        return _load_path(source, seed, image_size, grayscale)
-    if image_size is not None or grayscale:
-        why = f"{source} always has the shape {'×'.join(map(str, _module(source).SHAPE))}"
-        raise UsageError("an image size or greyscale can only be chosen for a folder", why=why)
+        return _load_path(source, seed, given)
     module = _module(source)
+    kind = _kind(module)
+    if given and not set(given) <= set(kind.options):
+        raise _does_not_apply(source, given, kind)
     folder = _locate(module, data_dir)
     if module.FOLDERS and folder is None:
         raise _not_found(source, module, data_dir)
@@ -97,14 +106,29 @@ def load(
         kept, taken = stratified(parts["train"].labels, VAL_ONE_IN, seed=seed)
         train = parts["train"]
         parts |= {"train": Subset(train, kept), "val": Subset(train, taken)}
+    shape = kind.shape(source, module.SHAPE, parts["train"], given)
     return Dataset(
         name=source,
         classes=list(module.CLASSES),
-        shape=module.SHAPE,
+        shape=shape,
         splits={part: parts[part] for part in ("train", "val", "test")},
         recipe=dict(module.RECIPE),
-        fingerprint=fingerprint(module.CLASSES, module.SHAPE, parts),
+        fingerprint=fingerprint(module.CLASSES, shape, parts),
         source=source,
+        kind=kind,
+    )
+
+
+def _kind(module: ModuleType) -> Kind:
+    return kinds.of(getattr(module, "KIND", IMAGES.name))
+
+
+def _does_not_apply(source: str, given: Mapping[str, Any], kind: Kind) -> UsageError:
+    key = next(key for key in given if key not in kind.options)
+    return UsageError(
+        f"data.{key} does not apply to {source}",
+        why=f"its samples are {kind.many}",
+        hint=f"there is: {', '.join(kind.options)}",
     )
 
 
@@ -115,19 +139,26 @@ def _module(name: str) -> ModuleType:
     return known[name]
 
 
-def _load_path(source: str, seed: int, image_size: int | None, grayscale: bool) -> Dataset:
+def _load_path(source: str, seed: int, given: dict[str, Any]) -> Dataset:
     path = Path(os.path.expanduser(source))
+    table = path.suffix.lower() in TABLES
     if not source or not os.path.lexists(path):
         if any(mark in source for mark in ("/", "\\", ".", "~")):
-            raise DataError(f"{source}: there is no such folder")
+            raise DataError(f"{source}: there is no such {'file' if table else 'folder'}")
         _module(source)
+    kind = kinds.of("text" if table and not os.path.isdir(path) else "image")
+    if not set(given) <= set(kind.options):
+        raise _does_not_apply(source, given, kind)
+    if kind is not IMAGES:
+        from dlcli.data import csv_text
+
+        return replace(csv_text.load(path, seed=seed, options=given), source=source)
     if not os.path.isdir(path):
-        why = "a dataset is a name or a folder of images with a folder per class"
-        raise DataError(f"{source}: is not a folder", why=why)
+        why = "a dataset is a name, a folder of images with a folder per class, or a table of texts"
+        raise DataError(f"{source}: is not a folder", why=why, hint="a table is a .csv or a .tsv")
     from dlcli.data import folder
 
-    dataset = folder.load(path, seed=seed, image_size=image_size, grayscale=grayscale)
-    return replace(dataset, source=source)
+    return replace(folder.load(path, seed=seed, **given), source=source)
 
 
 def _roots(data_dir: Path | None) -> list[Path]:

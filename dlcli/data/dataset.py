@@ -1,6 +1,7 @@
-"""What a dataset is: parts ("train", "val", "test") of labelled uint8 images, and a fingerprint.
+"""What a dataset is: parts ("train", "val", "test") of labelled samples, and a fingerprint.
 
-A loader knows the protocol `Split` alone. `ArraySplit` holds its images in memory; `Subset` picks
+A sample is what its kind says (`kind.py`): an image of uint8, or the words of a text. A loader
+knows the protocol `Split` alone. `ArraySplit` holds its images in memory; `Subset` picks
 samples of another part without copying it, and keeps their names: the samples of a validation
 part that was cut from the training part are still called "train/17".
 """
@@ -9,21 +10,33 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from dlcli.data.image_kind import KIND as IMAGES
+from dlcli.data.kind import Kind, Shape
+
 
 class Split(Protocol):
-    """One part of a dataset. `labels` is (n,) int64, each an index into the dataset's classes."""
+    """One part of a dataset.
+
+    labels: (n,) int64, each an index into the dataset's classes. lengths: (n,) of the samples,
+    where they differ, so that those of similar length share a batch; None where they do not.
+    """
 
     labels: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray | None: ...
 
     def __len__(self) -> int:
         """The number of samples."""
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices` (B,) in that order: (B, H, W, C) uint8, the caller's to keep."""
+    def samples(self, indices: np.ndarray) -> Any:
+        """The samples at `indices` (B,) in that order, the caller's to keep: images (B, H, W, C)
+        uint8, or texts as B lists of words.
+        """
 
     def id(self, index: int) -> str:
         """What a message calls a sample: "train/17" or a path."""
@@ -42,6 +55,8 @@ class ArraySplit:
     pixels: (n, H, W, C) uint8. labels: (n,) integers. name: the part's name, e.g. "train".
     """
 
+    lengths = None
+
     def __init__(self, name: str, pixels: np.ndarray, labels: np.ndarray) -> None:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or labels.shape != pixels.shape[:1]:
             raise ValueError(f"{pixels.dtype} {pixels.shape} with labels {labels.shape}")
@@ -53,7 +68,7 @@ class ArraySplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
+    def samples(self, indices: np.ndarray) -> np.ndarray:
         """A copy of the images at `indices`: (B, H, W, C) uint8."""
         return np.take(self.pixels, indices, axis=0)
 
@@ -74,7 +89,7 @@ class ArraySplit:
 
 
 class Subset:
-    """The samples of `base` at `rows` (n,), in that order, without a copy of the images."""
+    """The samples of `base` at `rows` (n,), in that order, without a copy of them."""
 
     def __init__(self, base: Part, rows: np.ndarray) -> None:
         self.base = base
@@ -85,9 +100,15 @@ class Subset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices` of this subset: (B, H, W, C) uint8."""
-        return self.base.images(self.rows[indices])
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """Those of the samples that are picked."""
+        lengths = self.base.lengths
+        return None if lengths is None else lengths[self.rows]
+
+    def samples(self, indices: np.ndarray) -> Any:
+        """The samples at `indices` of this subset."""
+        return self.base.samples(self.rows[indices])
 
     def id(self, index: int) -> str:
         """The sample's name in the part that it was taken from."""
@@ -102,18 +123,20 @@ class Subset:
 class Dataset:
     """A dataset that is ready to be used.
 
-    shape: (H, W, C) of every image. splits: "train", "val", "test". recipe: defaults for training
+    shape: what a model is built for, (H, W, C) of every image. splits: "train", "val", "test".
+    recipe: defaults for training
     on it, e.g. {"epochs": 30, "batch_size": 32}. fingerprint: hexadecimal SHA-256 that a resumed
-    run compares. source: the name or path that was given.
+    run compares. source: the name or path that was given. kind: of its samples.
     """
 
     name: str
     classes: list[str]
-    shape: tuple[int, int, int]
+    shape: Shape
     splits: dict[str, Split]
     recipe: dict[str, object]
     fingerprint: str
     source: str
+    kind: Kind = IMAGES
 
 
 @dataclass(frozen=True)
@@ -127,7 +150,7 @@ class DatasetInfo:
 
     name: str
     description: str
-    shape: tuple[int, int, int]
+    shape: Shape
     classes: list[str]
     counts: dict[str, int]
     recipe: dict[str, object]
@@ -135,9 +158,10 @@ class DatasetInfo:
     folder: Path | None
     how_to_get: str
     files: tuple[str, ...] = field(default=())
+    kind: Kind = IMAGES
 
 
-def fingerprint(classes: list[str], shape: tuple[int, int, int], splits: dict[str, Part]) -> str:
+def fingerprint(classes: list[str], shape: Shape, splits: dict[str, Part]) -> str:
     """SHA-256 in hexadecimal over the classes' names, the shape and each part's samples.
 
     Where the files lie is no part of it: a dataset may be moved between two halves of a run.

@@ -64,12 +64,12 @@ class Normalize:
         """
         if not len(split):
             raise ValueError("an empty part has no mean")
-        first = split.images(np.zeros(1, dtype=np.int64))
+        first = split.samples(np.zeros(1, dtype=np.int64))
         channels, step = first.shape[-1], max(1, CHUNK_BYTES // first[0].size)
         histogram = np.zeros((channels, 256), dtype=np.int64)
         for start in range(0, len(split), step):
             rows = np.arange(start, min(start + step, len(split)))
-            pixels = split.images(rows).reshape(-1, channels)
+            pixels = split.samples(rows).reshape(-1, channels)
             for c in range(channels):
                 histogram[c] += np.bincount(pixels[:, c], minlength=256)
         mean, std = zip(*(_moments(column.tolist()) for column in histogram), strict=True)

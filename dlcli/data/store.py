@@ -44,6 +44,8 @@ class ImageStore:
         self._cache = np.empty((len(paths), *shape), dtype=np.uint8) if fits else None
         self._ready = np.zeros(len(paths), dtype=bool)
 
+    lengths = None  # all images have one shape
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -51,7 +53,7 @@ class ImageStore:
         """The path of the file."""
         return str(self.root / self.paths[index])
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
+    def samples(self, indices: np.ndarray) -> np.ndarray:
         """The images at `indices`: (B, H, W, C) uint8. DataError: a file is damaged or gone."""
         indices = np.asarray(indices, dtype=np.int64)
         if self._cache is None:

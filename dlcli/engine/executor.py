@@ -104,6 +104,10 @@ class Executor:
         specs = [None if a is None else Spec.of(a) for a in arrays]
         return Launch(op, self.resolve(op, specs, attrs), specs, attrs, optional=optional)
 
+    def has_kernel(self, op: Op) -> bool:
+        """Whether any kernel of the op runs on the device by default, for whatever operands."""
+        return self.device == "cpu" or any(device == self.device for device, _ in op.prefer)
+
     def resolve(self, op: Op, specs: Sequence[Spec | None], attrs: dict[str, Any]) -> Variant:
         """The variant that runs. DeviceError if the device has none for these operands."""
         try:

@@ -58,9 +58,12 @@ def apply(name: str, *tensors: Tensor | None, **attrs: Any) -> Any:
     """Runs op `name` on tensors (None for an absent operand; trailing ones may be left out).
 
     Returns its required output, or a tuple of them where there are several (an op that only
-    updates operands returns an empty tuple).
+    updates operands returns an empty tuple). A fused op for which the device has no kernel at all
+    runs, and is recorded, as the plain ops that it is made of.
     """
     op = find_op(name)
+    if op.decompose is not None and not executor.current().has_kernel(op):
+        return op.decompose(apply, *tensors, **attrs)
     ins = tensors + (None,) * (len(op.inputs) - len(tensors))
     wanted = _recording and any(t is not None and t.requires_grad for t in ins)
     names, arrays = executor.current().run(

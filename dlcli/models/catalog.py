@@ -20,15 +20,15 @@ import dlcli.models
 from ..engine.tape import no_grad
 from ..engine.tensor import Tensor, zeros
 from ..errors import CheckpointError, UsageError, did_you_mean
-from ..nn.module import Module, observe
+from ..nn.module import Module, Parameter, observe
 
-NOT_MODELS = {"catalog", "classifier"}
+NOT_MODELS = {"catalog", "classifier", "rows", "text_classifier"}
 
 
 @dataclass(frozen=True)
 class ModelInfo:
     """name; description in a line; config: the dataclass of its settings; notes: how it adapts to
-    the data's images.
+    the data's samples.
     """
 
     name: str
@@ -113,22 +113,23 @@ def describe(name: str) -> ModelInfo:
     return ModelInfo(name, module.DESCRIPTION, module.Config, module.ADAPTS)
 
 
-def summary(model: Any, shape: tuple[int, int, int]) -> list[Row]:
-    """The layers of a model for images (H, W, C) = shape, found by running one blank image through
-    it.
+def summary(model: Any, shape: tuple[int, ...]) -> list[Row]:
+    """The layers of a model that was built for `shape`, found by running a blank sample through it:
+    what its `blank` says, or an image (H, W, C) = shape.
     """
     paths = {id(module): path for path, module in model.modules()}
     rows: list[Row] = []
 
     def tell(module: Module, out: Tensor) -> None:
-        if id(module) in paths and next(module.children(), None) is None:
-            own = sum(p.size for p in module.named_parameters().values())
+        own = sum(p.size for p in vars(module).values() if isinstance(p, Parameter))
+        if id(module) in paths and (own or next(module.children(), None) is None):
             rows.append(Row(paths[id(module)], type(module).__name__, out.shape[1:], own))
 
     training = model.training
     try:
         with no_grad(), observe(tell):
-            model.eval()(zeros((1, *shape)))
+            blank = model.blank(shape) if hasattr(model, "blank") else (zeros((1, *shape)),)
+            model.eval()(*blank)
     finally:
         model.train(training)
     return rows

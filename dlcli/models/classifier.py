@@ -1,4 +1,4 @@
-"""What image classifiers share: one phase with cross-entropy, and accuracy. No model itself."""
+"""What classifiers share: one phase with cross-entropy, and accuracy. No model itself."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Train:
         self.parameters: dict[str, Tensor] = dict(model.named_parameters())
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """batch.x (N, H, W, C) float, batch.y (N,) int64 → the mean loss, and the logits (N,
-        classes). Labels are smoothed in training only.
+        """A batch, with batch.y (N,) int64 → the mean loss, and the logits (N, classes). Labels are
+        smoothed in training only.
         """
-        logits = self.model(on_device(batch.x))
+        logits = self.model(*[on_device(array) for array in self.model.inputs(batch)])
         smoothing = self.model.label_smoothing if self.model.training else 0.0
         loss = losses.cross_entropy(logits, on_device(batch.y), label_smoothing=smoothing)
         return loss, {"logits": logits}
@@ -43,6 +43,10 @@ class Classifier(Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.net(*inputs)
+
+    def inputs(self, batch: Any) -> tuple[np.ndarray, ...]:
+        """What the model takes of a batch: batch.x, such as images (N, H, W, C) float."""
+        return (batch.x,)
 
     def phases(self) -> list[Train]:
         """One."""

@@ -2,12 +2,17 @@
 
 from .conv import Conv1d, Conv2d
 from .dropout import Dropout
+from .embedding import Embedding
 from .linear import Activation, Flatten, Linear
 from .module import Buffer, Module, Parameter, Sequential
 from .norm import BatchNorm, LayerNorm
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from .recurrent import GRU, LSTM, RNN, LastState, Recurrent, detached
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "AvgPool2d",
     "BatchNorm",
@@ -15,13 +20,17 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
+    "LastState",
     "LayerNorm",
     "Linear",
     "MaxPool2d",
     "Module",
     "Parameter",
+    "Recurrent",
     "Sequential",
+    "detached",
 ]

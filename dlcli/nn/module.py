@@ -44,13 +44,15 @@ class Module:
 
     training = True
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError
 
-    def __call__(self, *inputs: Tensor) -> Any:
-        out = self.forward(*inputs)
-        if _observer is not None and isinstance(out, Tensor):
-            _observer(self, out)
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        out = self.forward(*inputs, **options)
+        if _observer is not None:
+            shown = out[0] if isinstance(out, tuple) else out  # a layer may return states too
+            if isinstance(shown, Tensor):
+                _observer(self, shown)
         return out
 
     def children(self) -> Iterator[tuple[str, Module]]:

@@ -39,8 +39,8 @@ class Checkpoint:
     """A checkpoint in memory.
 
     tensors: the model's `state_dict`. optimizer: the optimisers'. state: see `Progress`.
-    model_info: "name", "config", "input_shape" [H, W, C], "classes", "normalize" (for
-    `Normalize.from_json`), "fingerprint", "data". warnings: what was wrong with checkpoints that
+    model_info: "name", "config", "kind" of its samples, "input_shape", "classes", "normalize" (for
+    the kind's `from_json`), "fingerprint", "data". warnings: what was wrong with checkpoints that
     were passed over. source: the folder it was read from.
     """
 

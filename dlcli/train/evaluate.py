@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.dataset import Split
-from dlcli.data.loader import Loader
+from dlcli.data.loader import Inputs, Loader, as_inputs
 from dlcli.engine import tape
 from dlcli.engine.tensor import on_device
 from dlcli.errors import CheckpointError, DataError
@@ -18,9 +18,9 @@ from dlcli.train import jsonfile, metrics
 from dlcli.train.metrics import top_classes
 from dlcli.train.protocol import Model
 
-__all__ = ["Evaluation", "evaluate", "inference", "predict_proba", "top_classes"]
+__all__ = ["Evaluation", "attention", "evaluate", "inference", "predict_proba", "top_classes"]
 
-Transform = Callable[[np.ndarray], np.ndarray]
+Transform = Callable[[Any], Inputs]  # an encoder of samples
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def evaluate(
     loader = Loader(split, normalize, batch_size, workers=workers)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
-            logits = _logits(model, batch.x, k)
+            logits = _logits(model, batch.inputs, k)
             hits = metrics.top_k_hits(logits, batch.y, ks)
             loss = metrics.cross_entropy(logits, batch.y).sum()
             total.add({"loss": loss, **{f"top {t}": h for t, h in hits.items()}}, len(batch.y))
@@ -139,25 +139,33 @@ def evaluate(
 
 
 def predict_proba(
-    model: Model, images: np.ndarray, normalize: Transform, *, batch_size: int = 256
+    model: Model, samples: Any, normalize: Transform, *, batch_size: int = 256
 ) -> np.ndarray:
-    """Class probabilities (n, K) float64 of images (n, H, W, C) uint8; each row sums to 1.
+    """Class probabilities (n, K) float64 of samples, as a split gives them; each row sums to 1.
 
-    A row whose logits are not finite is NaN. ValueError: there are no images.
+    A row whose logits are not finite is NaN. ValueError: there are no samples.
     """
-    if not len(images):
-        raise ValueError("no images, and so no number of classes")
+    if not len(samples):
+        raise ValueError("no samples, and so no number of classes")
     parts = []
     with inference(model):
-        for start in range(0, len(images), batch_size):
-            x = normalize(images[start : start + batch_size])
-            parts.append(np.exp(metrics.log_softmax(_logits(model, x))))
+        for start in range(0, len(samples), batch_size):
+            inputs = as_inputs(normalize(samples[start : start + batch_size]))
+            parts.append(np.exp(metrics.log_softmax(_logits(model, inputs))))
     return np.concatenate(parts)
 
 
-def _logits(model: Model, x: np.ndarray, classes: int | None = None) -> np.ndarray:
+def attention(model: Any, samples: Any, encode: Transform) -> np.ndarray:
+    """How much each part of a sample weighs, (n, T): what `model.explain` gives for one batch."""
+    inputs = as_inputs(encode(samples))
+    with inference(model):
+        weights: np.ndarray = model.explain(*[on_device(array) for array in inputs]).numpy()
+    return weights
+
+
+def _logits(model: Model, inputs: Sequence[np.ndarray], classes: int | None = None) -> np.ndarray:
     """(B, K) on the host. CheckpointError: the model's output is not one score per class."""
-    logits = model.forward(on_device(x)).numpy()
+    logits = model.forward(*[on_device(array) for array in inputs]).numpy()
     if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
         raise CheckpointError(
             "the model does not fit the data",

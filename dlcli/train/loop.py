@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from dlcli.data.dataset import Dataset
-from dlcli.data.normalize import Normalize
+from dlcli.data.kind import Encoder
 from dlcli.errors import DlcliError, NonFiniteError, OutputError, UsageError
 from dlcli.train import atomic, checkpoint, jsonfile, prepare
 from dlcli.train.checkpoint import Checkpoint
@@ -57,10 +57,11 @@ class Summary:
 class Trainer:
     """Trains `model` on `dataset` by `recipe` in `run`.
 
-    model_info: {"name", "config"} of the model, kept for eval and predict. normalize: fitted on
-    the training part unless given or resumed. resume: a checkpoint of `run` to go on from; the
-    recipe may then differ from the run's in `recipe.CHANGEABLE`. With more epochs or steps the
-    schedule is laid out anew over the new total, so bit-identity holds for equal totals.
+    model_info: {"name", "config"} of the model, kept for eval and predict. normalize: the encoder
+    of its samples, fitted on the training part unless given or resumed. resume: a checkpoint of
+    `run` to go on from; the recipe may then differ from the run's in `recipe.CHANGEABLE`. With more
+    epochs or steps the schedule is laid out anew over the new total, so bit-identity holds for
+    equal totals.
     workers: loader threads; their number changes nothing else.
 
     UsageError: the recipe's names are unknown, `monitor` cannot be computed, or the dataset is
@@ -75,7 +76,7 @@ class Trainer:
         run: RunDir,
         *,
         model_info: Mapping[str, Any] | None = None,
-        normalize: Normalize | None = None,
+        normalize: Encoder | None = None,
         observer: Observer | None = None,
         resume: Checkpoint | None = None,
         workers: int = 1,
@@ -89,11 +90,13 @@ class Trainer:
         prepare.check_data(dataset, recipe)
         if resume is not None:
             self.progress = prepare.resumed(resume, dataset, recipe)
-            normalize = Normalize.from_json(resume.model_info.get("normalize"))
+            normalize = dataset.kind.from_json(resume.model_info.get("normalize"), dataset.shape)
             model_info = {**resume.model_info, **(model_info or {})}
-        normalize = normalize or Normalize.fit(dataset.splits["train"])
+        if normalize is None:
+            normalize = dataset.kind.fit(dataset)
         self.model_info = {
             **(model_info or {}),
+            "kind": dataset.kind.name,
             "input_shape": list(dataset.shape),
             "classes": list(dataset.classes),
             "normalize": normalize.to_json(),
@@ -181,6 +184,7 @@ class Trainer:
                 "epochs": self.recipe.epochs,
                 "steps_per_epoch": self.steps_per_epoch,
                 "total_steps": self.total_steps,
+                "samples": self.dataset.kind.many,
                 "train_images": len(self.loader.split),
                 "val_images": len(self.val_loader.split),
                 "batch_size": self.recipe.batch_size,

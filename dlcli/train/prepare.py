@@ -9,8 +9,8 @@ import numpy as np
 
 from dlcli import optim, schedule
 from dlcli.data.dataset import Dataset
+from dlcli.data.kind import Encoder
 from dlcli.data.loader import Loader
-from dlcli.data.normalize import Normalize
 from dlcli.errors import CheckpointError, DataError, UsageError, did_you_mean
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums
@@ -18,8 +18,8 @@ from dlcli.train.progress import Progress
 from dlcli.train.protocol import Phase
 from dlcli.train.recipe import Recipe
 
-LOOK = 256  # images at a time
-NAMED = 5  # images that are named where more cannot be read
+LOOK = 256  # samples at a time
+NAMED = 5  # samples that are named where more cannot be read
 REPAIR = "remove or replace what cannot be read"
 
 
@@ -36,18 +36,18 @@ def check_data(dataset: Dataset, recipe: Recipe) -> None:
         )
 
 
-def check_images(dataset: Dataset) -> None:
-    """DataError: images cannot be read. All are looked at, so that none stops a training later."""
+def check_samples(dataset: Dataset) -> None:
+    """DataError: samples cannot be read. All are looked at, so that none stops a training later."""
     bad: list[DataError] = []
     for part in dataset.splits.values():
         for start in range(0, len(part), LOOK):
             rows = np.arange(start, min(start + LOOK, len(part)))
             try:
-                part.images(rows)
+                part.samples(rows)
             except DataError:
                 for row in rows:
                     try:
-                        part.images(row[None])
+                        part.samples(row[None])
                     except DataError as error:
                         bad.append(error)
     if len(bad) == 1:
@@ -55,7 +55,7 @@ def check_images(dataset: Dataset) -> None:
     if bad:
         more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         raise DataError(
-            f"{dataset.name}: {len(bad):,} images cannot be read",
+            f"{dataset.name}: {len(bad):,} {dataset.kind.many} cannot be read",
             why="; ".join(error.what for error in bad[:NAMED]) + more,
             hint=REPAIR,
         )
@@ -85,14 +85,14 @@ def resumed(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> Progres
 
 
 def loaders(
-    dataset: Dataset, normalize: Normalize, recipe: Recipe, workers: int
+    dataset: Dataset, encode: Encoder, recipe: Recipe, workers: int
 ) -> tuple[Loader, Loader]:
     """Of the training part, shuffled by the recipe's seed, and of the validation part."""
     train, val = dataset.splits["train"], dataset.splits["val"]
     size, seed = recipe.batch_size, recipe.seed
     return (
-        Loader(train, normalize, size, seed=seed, shuffle=True, workers=workers),
-        Loader(val, normalize, size, workers=workers),
+        Loader(train, encode, size, seed=seed, shuffle=True, workers=workers),
+        Loader(val, encode, size, workers=workers),
     )
 
 

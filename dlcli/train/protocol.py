@@ -15,7 +15,9 @@ if TYPE_CHECKING:  # whoever only reads a run loads neither
 
 
 class Batch(Protocol):
-    """x: (B, ...) float32. y: (B,) int64. indices: (B,) int64, positions in the split."""
+    """x: (B, ...) float32 or ids int64. y: (B,) int64. indices: (B,) int64, positions in the
+    split. inputs: all that the model takes, x first.
+    """
 
     @property
     def x(self) -> np.ndarray: ...
@@ -25,6 +27,9 @@ class Batch(Protocol):
 
     @property
     def indices(self) -> np.ndarray: ...
+
+    @property
+    def inputs(self) -> tuple[np.ndarray, ...]: ...
 
 
 class Phase(Protocol):
@@ -51,8 +56,8 @@ class Model(Protocol):
     def phases(self) -> list[Phase]:
         """In the order of a step. Names are distinct."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, ...) to the model's output, for a classifier the logits (B, K)."""
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """A batch's inputs to the model's output, for a classifier the logits (B, K)."""
 
     def measure(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, float]:
         """Sums over the batch, e.g. {"correct": 37.0}, which is averaged as "accuracy"."""
@@ -84,7 +89,7 @@ class Observer(Protocol):
 
         info: run (its path), step and epoch (where it begins, 0 unless resumed), epochs,
         steps_per_epoch, total_steps, train_images, val_images, batch_size, monitor,
-        parameters (their number), warnings (a list of lines).
+        parameters (their number), warnings (a list of lines), samples (what they are, "images").
         """
 
     def on_step(self, step: int, loss: float, lr: float, images: int) -> None:

@@ -133,5 +133,5 @@ def digit(tmp_path):
 
     part = catalog.load("digits").splits["test"]
     path = tmp_path / "digit.png"
-    Image.fromarray(part.images(np.array([0]))[0, :, :, 0]).save(path)
+    Image.fromarray(part.samples(np.array([0]))[0, :, :, 0]).save(path)
     return path, str(part.labels[0])

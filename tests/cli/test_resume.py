@@ -116,7 +116,7 @@ def test_images_are_found_from_another_folder_and_where_they_have_moved(
     assert dlcli("eval", run, "--no-plots").code == 0
     images.rename(other / "moved")
     for command in (["eval", run], ["train", "--epochs", "3", "--resume", run]):
-        assert "--data FOLDER" in fails(3, *command)
+        assert "--data PATH" in fails(3, *command)
         assert dlcli(*command, "--data", "moved", "--no-plots").code == 0
     assert dlcli("eval", run, "--no-plots").code == 0  # the run knows the place now
 

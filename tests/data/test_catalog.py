@@ -16,11 +16,13 @@ def counts(dataset) -> dict[str, int]:
 
 
 def test_datasets_are_the_modules_that_describe_themselves():
-    assert catalog.names() == ["cifar10", "digits", "fashion-mnist", "mnist"]
+    images = ["cifar10", "digits", "fashion-mnist", "mnist"]
+    assert catalog.names() == sorted([*images, "imdb", "sst2"])
+    assert [n for n in catalog.names() if catalog.describe(n).kind.name == "image"] == images
 
 
 @pytest.mark.parametrize("name", ["cifar10", "digits", "fashion-mnist", "mnist"])
-def test_every_dataset_describes_itself_without_files(no_data, name):
+def test_every_dataset_of_images_describes_itself_without_files(no_data, name):
     info = catalog.describe(name)
     assert info.name == name
     assert info.description
@@ -52,7 +54,7 @@ def test_digits_are_embedded_and_cut_in_three(no_data):
     dataset = catalog.load("digits")
     assert counts(dataset) == {"train": 1294, "val": 144, "test": 359}
     assert dataset.recipe == {"epochs": 30, "batch_size": 32}
-    images = dataset.splits["train"].images(np.arange(1294))
+    images = dataset.splits["train"].samples(np.arange(1294))
     assert images.shape == (1294, 8, 8, 1)
     assert (images.min(), images.max()) == (0, 255)
     for split in dataset.splits.values():
@@ -108,8 +110,8 @@ def test_arrays_of_a_dataset_cannot_be_changed_by_mistake(no_data):
     split = catalog.load("digits").splits["train"]
     with pytest.raises(ValueError, match="read-only"):
         split.labels[0] = 3
-    split.images(np.array([0]))[:] = 7
-    assert not (split.images(np.array([0])) == 7).all()
+    split.samples(np.array([0]))[:] = 7
+    assert not (split.samples(np.array([0])) == 7).all()
 
 
 def test_places_are_tried_in_order(no_data, tmp_path, mnist_like, monkeypatch):
@@ -183,9 +185,9 @@ def test_a_folder_is_loaded_by_its_path_or_bare_name(no_data, tmp_path, image_fo
 
 
 def test_a_file_is_no_folder_of_images(no_data, tmp_path):
-    (tmp_path / "table.csv").write_text("a,b\n")
+    (tmp_path / "table.xls").write_text("a,b\n")
     with pytest.raises(DataError, match="is not a folder"):
-        catalog.load(str(tmp_path / "table.csv"))
+        catalog.load(str(tmp_path / "table.xls"))
 
 
 def test_a_dataset_wins_over_a_folder_of_its_name(no_data, tmp_path, monkeypatch):

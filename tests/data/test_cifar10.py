@@ -37,7 +37,7 @@ def test_any_number_of_batches_with_any_number_of_records_is_read_in_order(
     part = cifar10.read("train", paths)
     everything = np.concatenate(batches)
     np.testing.assert_array_equal(part.labels, everything[:, 0])
-    planes = part.images(np.arange(len(part))).transpose(0, 3, 1, 2).reshape(len(part), -1)
+    planes = part.samples(np.arange(len(part))).transpose(0, 3, 1, 2).reshape(len(part), -1)
     np.testing.assert_array_equal(planes, everything[:, 1:])
 
 

@@ -28,7 +28,7 @@ def files_of(dataset, part):
 
 def decode_all(dataset):
     for split in dataset.splits.values():
-        split.images(np.arange(len(split)))
+        split.samples(np.arange(len(split)))
 
 
 def test_classes_are_the_folders_and_every_image_is_in_one_part(pets):
@@ -59,7 +59,7 @@ def test_the_seed_decides_the_parts_and_nothing_else(pets):
 def test_images_are_those_of_the_files_in_any_order_and_repetition(pets):
     split = folder.load(pets).splits["train"]
     wanted = np.array([5, 0, 5, 20])
-    images = split.images(wanted)
+    images = split.samples(wanted)
     assert images.shape == (4, 6, 5, 3)
     for image, i in zip(images, wanted.tolist(), strict=True):
         np.testing.assert_array_equal(image, read_image(split.id(i), (6, 5, 3)))
@@ -119,7 +119,7 @@ def test_endings_are_known_in_upper_case(pets):
 def test_the_shape_follows_the_images_or_the_options(tmp_path, image_folder, sizes, options, shape):
     dataset = folder.load(image_folder(tmp_path / "x", {"a": 4, "b": 4}, sizes), **options)
     assert dataset.shape == shape
-    assert dataset.splits["train"].images(np.arange(3)).shape == (3, *shape)
+    assert dataset.splits["train"].samples(np.arange(3)).shape == (3, *shape)
 
 
 def test_moving_the_folder_keeps_the_fingerprint_and_changing_a_file_does_not(pets, tmp_path):
@@ -142,7 +142,7 @@ def test_an_image_is_decoded_once_if_all_fit_in_memory_and_each_time_otherwise(p
     for bound, times in ((2 * 90, 2), (2 * 90 - 1, 6)):
         decoded.clear()
         images = ImageStore(pets, paths, [1, 1], np.zeros(2, int), (6, 5, 3), cache_bytes=bound)
-        np.testing.assert_array_equal(images.images(rows), images.images(rows))
+        np.testing.assert_array_equal(images.samples(rows), images.samples(rows))
         assert len(decoded) == times
 
 

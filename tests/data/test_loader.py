@@ -35,10 +35,10 @@ def order(batches) -> list[int]:
 class Broken(ArraySplit):
     """Its sample 20 cannot be read."""
 
-    def images(self, indices):
+    def samples(self, indices):
         if 20 in indices:
             raise DataError("train/20: the image is damaged")
-        return super().images(indices)
+        return super().samples(indices)
 
 
 def broken(**options) -> Loader:
@@ -78,9 +78,9 @@ def test_the_order_does_not_depend_on_the_number_of_threads(workers):
 
 def test_order_is_kept_when_the_first_batch_takes_longest():
     class Slow(ArraySplit):
-        def images(self, indices):
+        def samples(self, indices):
             time.sleep(0.05 if 0 in indices else 0)
-            return super().images(indices)
+            return super().samples(indices)
 
     split = make().split
     loader = Loader(Slow("train", split.pixels, split.labels), PLAIN, 8, workers=4, prefetch=4)
@@ -168,9 +168,9 @@ def test_no_more_batches_are_made_ahead_than_prefetch_says():
     made = []
 
     class Counting(ArraySplit):
-        def images(self, indices):
+        def samples(self, indices):
             made.append(int(indices[0]))
-            return super().images(indices)
+            return super().samples(indices)
 
     split = make().split
     loader = Loader(Counting("train", split.pixels, split.labels), PLAIN, 8, prefetch=3)

@@ -119,6 +119,9 @@ class StrictExecutor(CudaExecutor):
             super().__init__(threads, precision)
         self.ran = set()
 
+    def has_kernel(self, op):
+        return True  # the CPU's
+
     def resolve(self, op, specs, attrs):
         self.ran.add(op.name)
         return Lent(registry.resolve(op, "cpu", specs, attrs))

@@ -245,3 +245,40 @@ def test_the_strict_device_refuses_every_touch_of_the_host(touch):
     array = StrictTarget().empty(Spec((2,), F32))
     with pytest.raises((TouchedByHost, TypeError)):
         TOUCHES[touch](array)
+
+
+# --- fused ops ------------------------------------------------------------------------------------
+
+
+class WithoutFused(StrictExecutor):
+    """The strict device with none of the ops that can be made of others."""
+
+    def has_kernel(self, op):
+        return op.decompose is None
+
+
+def test_a_fused_op_that_a_device_has_no_kernel_for_runs_as_the_plain_ops_it_is_made_of():
+    rng = np.random.default_rng(0)
+    shapes = ((3, 4, 5), (3, 2), (3, 2), (8, 5), (8, 2), (8,))
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+
+    def outputs_and_gradients():
+        tensors = [on_device(array, requires_grad=True) for array in arrays]
+        out, _, _ = apply("lstm_layer", *tensors, reverse=True)
+        backward(out)
+        return [out.numpy(), *[t.grad.numpy() for t in tensors]]
+
+    want = outputs_and_gradients()
+    with executor.using(WithoutFused()) as made:
+        got = outputs_and_gradients()
+    assert {"matmul", "lstm_sequence", "lstm_sequence_grad"} <= made.ran
+    assert not {"lstm_layer", "lstm_layer_grad"} & made.ran
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_cuda_has_a_kernel_of_an_op_where_one_runs_by_default():
+    made = StrictExecutor()
+    for devices, has in ((("cpu",), False), (("cpu", "cuda"), True), ((), False)):
+        op = SimpleNamespace(prefer={(name, "float32"): ("a_variant",) for name in devices})
+        assert CudaExecutor.has_kernel(made, op) == has

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.dataset import ArraySplit, Dataset, fingerprint
+from dlcli.data.text import TextSplit
+from dlcli.data.text_kind import KIND
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.nn.dropout import Dropout
 from dlcli.nn.linear import Flatten, Linear
@@ -42,6 +44,20 @@ def dataset(seed: int = 0, val: int = 20) -> Dataset:
         splits[name] = ArraySplit(name, pixels.astype(np.uint8), labels)
     shape = (4, 4, 1)
     return Dataset("sides", CLASSES, shape, splits, {}, fingerprint(CLASSES, shape, splits), "here")
+
+
+def texts() -> Dataset:
+    """43 training texts of 1 to 9 words, of which a word names the class."""
+    rng = np.random.default_rng(0)
+    splits: dict[str, Any] = {}
+    for name, n in (("train", 43), ("val", 20), ("test", 20)):
+        labels = np.arange(n) % 3
+        rows = [["very", "film", CLASSES[i], "a"][: rng.integers(1, 5)] * 2 for i in labels]
+        words = [" ".join([*row, CLASSES[i]]) for row, i in zip(rows, labels, strict=True)]
+        splits[name] = TextSplit(name, words, labels)
+    shape = KIND.shape("words", (16, 100), splits["train"], {})
+    prints = fingerprint(CLASSES, shape, splits)
+    return Dataset("words", CLASSES, shape, splits, {}, prints, "here", KIND)
 
 
 class Classifier(Module):

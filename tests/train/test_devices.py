@@ -24,20 +24,23 @@ def build(name, seed):
     if name == "small":
         return small.Classifier(seed)
     module = catalog.load(name)
-    return module.build(module.Config(dropout=0.2), (4, 4, 1), 3, seed=seed)
+    return module.build(module.Config(dropout=0.2), data_of(name).shape, 3, seed=seed)
+
+
+def data_of(name):
+    """Samples of the kind that the model takes."""
+    known = name != "small" and getattr(catalog.load(name), "KIND", "image") == "text"
+    return small.texts() if known else small.dataset()
 
 
 def everything(path, name, **changes):
     """Trains to the end, and what came of it: files, figures, shares."""
     model = build(name, seed=1)
-    small.trainer(path, model=model, **RECIPE, **changes).fit()
-    data = small.dataset()
-    shares = evaluate.predict_proba(
-        model, data.splits["test"].images(np.arange(20)), lambda x: x.astype(np.float32) / 255
-    )
-    found = evaluate.evaluate(
-        model, data.splits["test"], lambda x: x.astype(np.float32), classes=data.classes
-    )
+    data = data_of(name)
+    small.trainer(path, model=model, data=data, **RECIPE, **changes).fit()
+    encode, test = data.kind.fit(data), data.splits["test"]
+    shares = evaluate.predict_proba(model, test.samples(np.arange(20)), encode)
+    found = evaluate.evaluate(model, test, encode, classes=data.classes)
     return {**outcome(path), "shares": shares.tobytes(), "figures": found.to_json()}
 
 
@@ -64,12 +67,13 @@ def test_no_host_code_touches_device_memory_and_the_bits_are_the_cpu_s(
 
 @pytest.mark.parametrize("name", [*catalog.names(), "small"])
 def test_a_run_that_is_stopped_and_resumed_on_a_device_is_one_that_never_stopped(tmp_path, name):
+    given = {"data": data_of(name), **RECIPE}
     with executor.using(StrictExecutor()):
-        small.trainer(tmp_path / "whole", model=build(name, 1), **RECIPE).fit()
-        cut = small.trainer(tmp_path / "cut", model=build(name, 1), observer=StopAt(4), **RECIPE)
+        small.trainer(tmp_path / "whole", model=build(name, 1), **given).fit()
+        cut = small.trainer(tmp_path / "cut", model=build(name, 1), observer=StopAt(4), **given)
         with pytest.raises(Interrupted):
             cut.fit()
-        resumed(tmp_path / "cut", model=build(name, 2), **RECIPE).fit()
+        resumed(tmp_path / "cut", model=build(name, 2), **given).fit()
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 

@@ -86,5 +86,5 @@ def test_probabilities_come_in_batches_and_sum_to_one():
     assert found.dtype == np.float64
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
     assert model.sizes == [3, 3, 1]
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="no samples"):
         predict_proba(model, images[:0], plain)

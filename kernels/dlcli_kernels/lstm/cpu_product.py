@@ -31,16 +31,22 @@ def lengths_of(m, k, n):
 
 
 @kernel
-def pack(panels, w):
-    """panels (P, K, 128) of w (k, n), zeros beyond its ends. w may be a transposed view."""
-    panels[:] = 0.0
+def pack_rows(panels, at, w):
+    """Rows `at` and further of the panels (P, K, 128) ← w (k, n); the rest stays."""
     for p in range(panels.shape[0]):
         first = p * PANEL
         columns = min(PANEL, w.shape[1] - first)
         for k in range(w.shape[0]):
-            row = panels[p, k]
+            row = panels[p, at + k]
             for j in range(columns):
                 row[j] = w[k, first + j]
+
+
+@kernel
+def pack(panels, w):
+    """panels (P, K, 128) of w (k, n), zeros beyond its ends. w may be a transposed view."""
+    panels[:] = 0.0
+    pack_rows(panels, 0, w)
 
 
 @kernel

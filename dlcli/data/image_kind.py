@@ -1,0 +1,135 @@
+"""Images as samples: (H, W, C) uint8, normalised by the training part; read from files, folders
+with all that is below them, or standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlcli.data.kind import Input, Shape
+from dlcli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from dlcli.data.dataset import Dataset, Split
+    from dlcli.data.normalize import Normalize
+
+BATCH = 64  # images at a time: large enough to be fast, small enough to stream
+MOST_STDIN = 256 << 20  # bytes of an image on standard input
+
+
+class Images:
+    """The kind of every dataset of images. A shape is (H, W, C)."""
+
+    name = "image"
+    many = "images"
+    argument = "IMAGE"
+    default: str | None = "digits"
+    shown = "digits"
+    options = ("image_size", "grayscale")
+
+    def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
+        """The shape that the module says. UsageError: an option is given, which only files take."""
+        if options:
+            why = f"{name} always has the shape {self.describe(base)}"
+            what = "an image size or greyscale can only be chosen for a folder"
+            raise UsageError(what, why=why)
+        return base
+
+    def fit(self, dataset: Dataset) -> Normalize:
+        """Mean and standard deviation of the training part."""
+        from dlcli.data.normalize import Normalize
+
+        return Normalize.fit(dataset.splits["train"])
+
+    def from_json(self, stored: object, shape: Shape) -> Normalize:
+        """What `Normalize.to_json` gave. CheckpointError: it is something else."""
+        from dlcli.data.normalize import Normalize
+
+        return Normalize.from_json(stored)
+
+    def describe(self, shape: Shape) -> str:
+        """28×28×1: height, width, channels."""
+        return "×".join(map(str, shape))
+
+    def check(self, dataset: Dataset, shape: Shape) -> None:
+        """DataError: samples of another kind or images of another shape."""
+        if dataset.kind is not self:
+            what = f"{dataset.name}: its samples are {dataset.kind.many}"
+            raise DataError(what, why="the model takes images")
+        if tuple(dataset.shape) != tuple(shape):
+            theirs, ours = self.describe(dataset.shape), self.describe(shape)
+            raise DataError(f"{dataset.name}: images of {theirs}", why=f"the model takes {ours}")
+
+    def like(self, shape: Shape) -> dict[str, Any]:
+        """The size and channels that the model takes."""
+        height, width, channels = shape
+        return {"image_size": height if height == width else None, "grayscale": channels == 1}
+
+    def inputs(self, names: Iterable[str], shape: Shape) -> Iterator[list[Input]]:
+        """Images of files, "-", and what is below folders, in batches of BATCH, in their order."""
+        batch: list[Input] = []
+        for item in _expand(names):
+            batch.append(item if isinstance(item, Input) else _read(item, shape))
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def stack(self, samples: list[Any]) -> Any:
+        """(n, H, W, C) uint8."""
+        import numpy as np
+
+        return np.stack(samples)
+
+    def parts(self, sample: Any, encoder: Any) -> list[str]:
+        """Nothing that words could name."""
+        return []
+
+
+def _expand(names: Iterable[str]) -> Iterator[str | Input]:
+    """The images to read: files, "-", and what is below folders; a folder without any is bad."""
+    from dlcli.data.image import SUFFIXES
+
+    for name in names:
+        if name == "-" or not os.path.isdir(name):
+            yield name
+            continue
+        found = False
+        problems: list[OSError] = []
+        for folder, below, files in os.walk(name, onerror=problems.append):
+            below.sort()
+            for file in sorted(files):
+                if Path(file).suffix.lower() in SUFFIXES:
+                    found = True
+                    yield os.path.join(folder, file)
+        for problem in problems:
+            yield Input(str(problem.filename), error=problem.strerror or str(problem))
+        if not found and not problems:
+            yield Input(name, error="the folder holds no images")
+
+
+def _read(name: str, shape: Shape) -> Input:
+    from dlcli.data.image import read_image
+
+    height, width, channels = shape
+    size = (height, width, channels)
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(MOST_STDIN + 1)
+            return Input(name, read_image(data, size, name=name))
+        return Input(name, read_image(Path(name), size))
+    except DataError as error:
+        return Input(name, error=error_of(name, error))
+
+
+def error_of(name: str, error: DataError) -> str:
+    """An error as a line of output says it, without the name, which the line has."""
+    return ": ".join(filter(None, (error.what.removeprefix(f"{name}: "), error.why)))
+
+
+KIND = Images()

@@ -1,0 +1,108 @@
+"""What the samples of a dataset are, images or texts: how they become batches, and how what a user
+gives to `predict` becomes a sample.
+
+A `Kind` is one implementation of this protocol. A dataset has one, a model module names one
+(`KIND`), and nothing else asks which it is: training, evaluation and prediction go through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dlcli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from dlcli.data.dataset import Dataset, Split
+    from dlcli.data.loader import Inputs
+
+KINDS = {"image": "dlcli.data.image_kind", "text": "dlcli.data.text_kind"}
+Shape = tuple[int, ...]
+
+
+class Encoder(Protocol):
+    """From samples, as a split gives them, to what a model takes.
+
+    It is fitted on the training part alone and travels with the checkpoint.
+    """
+
+    def __call__(self, samples: Any) -> Inputs:
+        """The arrays that a model takes for a batch: one, or a tuple of several."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, from which the kind's `from_json` makes it again."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to predict: its name, and a sample, or the error that came instead of it.
+
+    about: what a line of output says of it besides, e.g. {"text": "a fine film"}.
+    """
+
+    name: str
+    sample: Any = None
+    error: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """What dataset, model and the shell have in common.
+
+    name: as checkpoints and models say it. many: the word of messages, "images". argument: what
+    stands for one where `dlcli predict` is explained. default: the dataset that is meant where none
+    is named, None where one must be. shown: the dataset for which `dlcli models show` builds a
+    model. options: the keys of [data] that a user's own files take.
+    """
+
+    name: str
+    many: str
+    argument: str
+    default: str | None
+    shown: str
+    options: Sequence[str]
+
+    def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
+        """What a model is built for: of the dataset `name`, whose module says SHAPE = `base`.
+
+        UsageError: an option that does not apply, or a value out of its range.
+        """
+
+    def fit(self, dataset: Dataset) -> Encoder:
+        """The encoder of a dataset, from its training part."""
+
+    def from_json(self, stored: object, shape: Shape) -> Encoder:
+        """What `to_json` gave. CheckpointError: it is something else, or not for a model of that
+        shape.
+        """
+
+    def describe(self, shape: Shape) -> str:
+        """The shape in words."""
+
+    def check(self, dataset: Dataset, shape: Shape) -> None:
+        """DataError: the dataset's samples are not what a model built for `shape` takes."""
+
+    def like(self, shape: Shape) -> dict[str, Any]:
+        """The options with which a user's own files are loaded for such a model."""
+
+    def inputs(self, names: Iterable[str], shape: Shape) -> Iterator[list[Input]]:
+        """What INPUT... of the command line means, in batches, each as soon as it is there."""
+
+    def stack(self, samples: list[Any]) -> Any:
+        """Samples of single inputs as a split gives those of a batch."""
+
+    def parts(self, sample: Any, encoder: Any) -> list[str]:
+        """What a model that explains itself weighs, in words: those of a text that it sees."""
+
+
+def of(name: object) -> Kind:
+    """The kind by its name. CheckpointError: there is none."""
+    if not isinstance(name, str) or name not in KINDS:
+        raise CheckpointError(
+            f"samples of the kind {name!r} are not known here",
+            hint="it may need a newer version of dlcli",
+        )
+    kind: Kind = import_module(KINDS[name]).KIND
+    return kind

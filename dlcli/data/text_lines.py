@@ -1,0 +1,50 @@
+"""Lines of a text file or a pipe, bounded: a file without line breaks does not fill the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from dlcli.data.files import reading, size_of
+from dlcli.errors import DataError
+
+MOST_BYTES = 1 << 30  # of a file
+MOST_LINE = 1 << 20  # bytes of a line
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, line without its end) of a UTF-8 file, a mark at its beginning left out.
+
+    DataError: no such file, one that is empty or too large, a line that is too long or no UTF-8.
+    """
+    size_of(path, MOST_BYTES)
+    with reading(path) as file:
+        number = 0
+        while raw := file.readline(MOST_LINE + 1):
+            number += 1
+            if len(raw) > MOST_LINE:
+                why = f"it has more than {MOST_LINE:,} bytes"
+                raise DataError(f"{path}:{number}: the line is too long", why=why)
+            try:
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                why = f"byte {error.start + 1} of the line"
+                hint = "save the file as UTF-8"
+                raise DataError(f"{path}:{number}: is not UTF-8", why=why, hint=hint) from error
+
+
+def from_pipe(stream: IO[bytes]) -> Iterator[str | None]:
+    """Lines of a stream as they come, bytes that are no UTF-8 replaced.
+
+    None stands for a line that is too long, as soon as it is; the rest of it is passed over.
+    """
+    first = True
+    while raw := stream.readline(MOST_LINE + 1):
+        if len(raw) > MOST_LINE:
+            yield None
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(MOST_LINE)
+        else:
+            yield raw.decode("utf-8-sig" if first else "utf-8", "replace").rstrip("\r\n")
+        first = False
