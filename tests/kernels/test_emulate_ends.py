@@ -1,5 +1,8 @@
 """The emulator ends a launch that goes wrong with a report, never with its process."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,46 @@ def test_a_stack_that_overflows_is_reported_and_the_next_launch_runs():
         launch("deep_stack", 1, 64, y, 50_000)
     launch("bounded", 1, 64, y, 3)
     np.testing.assert_array_equal(y, 3)
+
+
+def mappings():
+    return len(Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_blocks_of_many_sizes_in_turn_use_the_same_stacks():
+    y = np.zeros(64, np.float32)
+    launch("bounded", 1, 64, y, 3)
+    before = mappings()
+    for threads in (1, 64, 33, 64, 2, 64):
+        launch("bounded", 1, threads, y, 3)
+    assert mappings() - before < 20
+
+
+def test_a_launch_that_gets_no_stacks_is_reported():
+    code = f"""
+import resource
+import numpy as np
+from {Path(__file__).stem} import EmulationError, launch
+
+y = np.zeros(64, np.float32)
+launch("bounded", 1, 1, y, 3)
+held = [line for line in open("/proc/self/status") if line.startswith("VmSize")]
+limit = int(held[0].split()[1]) * 1024 + 4 * 2**20  # 32 stacks
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    launch("bounded", 1, 64, y, 3)
+except EmulationError as error:
+    print(error)
+"""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "no memory for the stacks" in done.stdout, done.stderr
 
 
 def test_a_null_pointer_is_called_one():

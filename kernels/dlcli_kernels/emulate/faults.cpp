@@ -44,8 +44,8 @@ uintptr_t counter(const ucontext_t*) { return 0; }
 
 bool in_fibre(const ucontext_t* c) {
     if (!S.inside || syscall(SYS_gettid) != owner) return false;
-    auto begin = reinterpret_cast<uintptr_t>(S.fibre->stack);
-    return stack_pointer(c) - (begin - REACH) < S.fibre->stack_size + REACH;
+    auto begin = reinterpret_cast<uintptr_t>(S.fibre->stack.base);
+    return stack_pointer(c) - (begin - REACH) < STACK + REACH;
 }
 
 bool in_kernel(uintptr_t pc) {
@@ -65,7 +65,7 @@ void on_signal(int number, siginfo_t* info, void* context) {
             if (SIGNALS[i] == number) sigaction(number, &before[i], nullptr);  // it comes again
         return;
     }
-    auto below = reinterpret_cast<uintptr_t>(S.fibre->stack) + 4096 - reinterpret_cast<uintptr_t>(info->si_addr);
+    auto below = reinterpret_cast<uintptr_t>(S.fibre->stack.base) + GUARD - reinterpret_cast<uintptr_t>(info->si_addr);
     if (number == SIGSEGV && below <= REACH)
         end_launch(c, "a thread needs more stack than the emulator gives it, 124 KB");
     else

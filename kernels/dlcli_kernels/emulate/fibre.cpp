@@ -18,7 +18,12 @@ namespace dlcli {
 
 namespace {
 
-constexpr size_t STACK = 128 * 1024, GUARD = 4096;
+// Each stack is two mappings, of which a process may have 65,530: what a smaller block gives back is used
+// again. Never destroyed: fibres may be, when the process ends, after what this file defines.
+std::vector<Stack>& spare() {
+    static auto* stacks = new std::vector<Stack>;
+    return *stacks;
+}
 
 #if SWITCHES
 extern "C" void dlcli_switch(void** save, void* to);
@@ -62,8 +67,8 @@ void body() {
 }  // namespace
 
 #if SWITCHES
-void enter(Fibre& f) { dlcli_switch(&scheduler_sp, f.context); }
-void leave(Fibre& f) { dlcli_switch(&f.context, scheduler_sp); }
+void enter(Fibre& f) { dlcli_switch(&scheduler_sp, f.stack.context); }
+void leave(Fibre& f) { dlcli_switch(&f.stack.context, scheduler_sp); }
 void leave_from_signal(void* context) {
     auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     registers[REG_RSP] = reinterpret_cast<greg_t>(scheduler_sp);
@@ -71,8 +76,8 @@ void leave_from_signal(void* context) {
 }
 #else
 void leave_from_signal(void*) { setcontext(&scheduler_context); }
-void enter(Fibre& f) { swapcontext(&scheduler_context, static_cast<ucontext_t*>(f.context)); }
-void leave(Fibre& f) { swapcontext(static_cast<ucontext_t*>(f.context), &scheduler_context); }
+void enter(Fibre& f) { swapcontext(&scheduler_context, static_cast<ucontext_t*>(f.stack.context)); }
+void leave(Fibre& f) { swapcontext(static_cast<ucontext_t*>(f.stack.context), &scheduler_context); }
 #endif
 
 void stop_fibre() {
@@ -80,31 +85,46 @@ void stop_fibre() {
     __builtin_trap();  // never resumed
 }
 
-void prepare(Fibre& f) {
-    if (!f.stack) {
-        f.stack = static_cast<char*>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        if (f.stack == MAP_FAILED || mprotect(f.stack, GUARD, PROT_NONE)) {  // what overflows stops at once
-            fprintf(stderr, "the emulator cannot map the stack of a thread\n");
-            abort();
-        }
-        f.stack_size = STACK;
+Stack::~Stack() {
+    if (base) spare().push_back(std::move(*this));
+}
+
+bool Stack::map() {
+    if (!base && !spare().empty()) {
+        std::swap(base, spare().back().base);
+        std::swap(context, spare().back().context);
+        spare().pop_back();
     }
+    if (base) return true;
+    void* room = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) return false;
+    if (mprotect(room, GUARD, PROT_NONE)) {  // what overflows stops at once
+        munmap(room, STACK);
+        return false;
+    }
+    base = static_cast<char*>(room);
+    return true;
+}
+
+bool prepare(Fibre& f) {
+    if (!f.stack.map()) return false;
+    char* stack = f.stack.base;
 #if SWITCHES
-    auto* top = reinterpret_cast<uint64_t*>(f.stack + STACK - 64 - 8);
+    auto* top = reinterpret_cast<uint64_t*>(stack + STACK - 64 - 8);
     top[0] = 0;
     top[-1] = reinterpret_cast<uint64_t>(&body);
     for (int k = 2; k <= 7; k++) top[-k] = 0;
-    f.context = top - 7;
+    f.stack.context = top - 7;
 #else
-    if (!f.context) f.context = new ucontext_t;
-    auto* context = static_cast<ucontext_t*>(f.context);
+    if (!f.stack.context) f.stack.context = new ucontext_t;
+    auto* context = static_cast<ucontext_t*>(f.stack.context);
     getcontext(context);
-    context->uc_stack.ss_sp = f.stack;
+    context->uc_stack.ss_sp = stack;
     context->uc_stack.ss_size = STACK;
     context->uc_link = nullptr;
     makecontext(context, body, 0);
 #endif
+    return true;
 }
 
 }  // namespace dlcli

@@ -185,7 +185,7 @@ template <Kind kind> inline void access_of(const void* p, size_t size, const voi
     S.pc = pc;
     if (!S.budget--) wrong(pc, "does not end: more accesses to memory than any case needs");
     if (in_shared<kind>(address, size, pc)) return;
-    if (address - reinterpret_cast<uintptr_t>(S.fibre->stack) < S.fibre->stack_size) return;
+    if (address - reinterpret_cast<uintptr_t>(S.fibre->stack.base) < STACK) return;
     in_buffer<kind>(address, size, pc);
 }
 

@@ -186,7 +186,13 @@ void begin(Block& block, unsigned number) {
         f.fence.reset();
         f.wgmmas.clear();
         f.wgmma_groups = 0;
-        prepare(f);
+        if (!prepare(f)) {
+            S.fibre = &f;
+            S.block = &block;
+            auto* start = reinterpret_cast<const char*>(S.entry->call);
+            report(start + 1, "the emulator gets no memory for the stacks of its threads");
+            return;
+        }
     }
 }
 
@@ -207,6 +213,7 @@ void run_one_by_one(std::vector<unsigned>& blocks, std::vector<unsigned>& thread
     for (unsigned number : blocks) {
         memset(S.static_begin, 0xff, S.static_bytes);
         begin(block, number);
+        if (S.failed) return;
         activate(block);
         Outcome outcome = run(block, threads, random);
         if (outcome == AT_GRID) report(block.fibres[0].pc, "grid_sync in a launch that is not cooperative");
@@ -217,9 +224,10 @@ void run_one_by_one(std::vector<unsigned>& blocks, std::vector<unsigned>& thread
 // All blocks take turns at their barriers; a block's static shared memory is swapped in and out.
 void run_together(std::vector<unsigned>& numbers, std::vector<unsigned>& threads, std::mt19937& random) {
     static std::vector<Block> blocks;
-    if (blocks.size() < numbers.size()) blocks.resize(numbers.size());
+    blocks.resize(numbers.size());
     for (unsigned i = 0; i < numbers.size(); i++) {
         begin(blocks[i], numbers[i]);
+        if (S.failed) return;
         blocks[i].shared.assign(S.static_bytes, 0xff);
     }
     std::vector<Outcome> outcomes(numbers.size(), POLLING);

@@ -31,10 +31,19 @@ struct MBarrier {
 };
 struct Wgmma { float* d; uint64_t a, b; bool a_deep, b_deep, add; unsigned group; const void* pc; };
 
+// fibre.cpp: a stack of STACK bytes, its lowest page a guard; taken from those that were given back.
+constexpr size_t STACK = 128 * 1024, GUARD = 4096;
+struct Stack {
+    char* base = nullptr;
+    void* context = nullptr;  // what the fibre on it goes on with
+    Stack() = default;
+    Stack(Stack&& other) noexcept { std::swap(base, other.base), std::swap(context, other.context); }
+    ~Stack();
+    bool map();  // false: the system gives no more
+};
+
 struct Fibre {
-    void* context = nullptr;
-    char* stack = nullptr;
-    size_t stack_size = 0;
+    Stack stack;
     Status status = READY;
     Index index{};
     int lane = 0;
@@ -211,7 +220,7 @@ void sync_block(Block& block);
 void forget_order();
 
 // fibre.cpp: makes a fibre ready to begin the kernel; goes on with it; goes back to the scheduler.
-void prepare(Fibre& f);
+bool prepare(Fibre& f);  // false: there is no stack for it
 void enter(Fibre& f);
 void leave(Fibre& f);
 [[noreturn]] void stop_fibre();
