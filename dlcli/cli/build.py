@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dlcli.cli import config, output
 from dlcli.errors import CheckpointError, DataError, UsageError
+from dlcli.train.task import Trained
 
 
 def device(name: str, threads: int | None, precision: str = "float32") -> Any:
@@ -63,24 +63,7 @@ def kind_of(module: Any) -> Any:
     return kind.of(getattr(module, "KIND", "image"))
 
 
-@dataclass
-class Restored:
-    """A trained model, in evaluation mode, with what it takes to feed it.
-
-    kind: of its samples. shape: what it was built for, (H, W, C) of images. normalize: the encoder
-    of samples. run: the `RunDir`. info: the checkpoint's `model_info`.
-    """
-
-    run: Any
-    model: Any
-    normalize: Any
-    kind: Any
-    shape: tuple[int, ...]
-    classes: list[str]
-    info: Mapping[str, Any]
-
-
-def restore(path: Path, file: Path | None, *, which: str = "best") -> Restored:
+def restore(path: Path, file: Path | None, *, which: str = "best") -> Trained:
     """The model of the run at `path`, from its best checkpoint.
 
     file: the model's code where the run was trained with --model-file; the copy in the run is
@@ -110,7 +93,7 @@ def restore(path: Path, file: Path | None, *, which: str = "best") -> Restored:
     checkpoint.restore(model, kept)
     model.eval()
     encoder = kind.from_json(info["normalize"], shape)
-    return Restored(run, model, encoder, kind, shape, classes, info)
+    return Trained(run, model, encoder, kind, shape, classes, info)
 
 
 def _module_of(path: Path, info: Mapping[str, Any], file: Path | None) -> Any:
@@ -177,7 +160,7 @@ def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None) -> An
     return dataset(values, data_dir)
 
 
-def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -> Any:
+def dataset_for(trained: Trained, source: str | None, data_dir: Path | None) -> Any:
     """The dataset to evaluate on: the run's own, or `source` in the form that the model takes.
 
     DataError: its samples or its classes are not the model's.
@@ -185,17 +168,17 @@ def dataset_for(restored: Restored, source: str | None, data_dir: Path | None) -
     from dlcli.data import catalog
 
     if source is None:
-        found = dataset_of(restored.run, data_of(restored.run), data_dir)
+        found = dataset_of(trained.run, data_of(trained.run), data_dir)
     else:
         values: dict[str, Any] = {"source": source}
         if source not in catalog.names():
-            values |= restored.kind.like(restored.shape)
+            values |= trained.kind.like(trained.shape)
         found = dataset(values, data_dir)
-    restored.kind.check(found, restored.shape)
-    if list(found.classes) != restored.classes:
+    trained.kind.check(found, trained.shape)
+    if list(found.classes) != trained.classes:
         raise DataError(
             f"{found.name}: its classes are not the model's",
-            why=f"{_some(found.classes)} instead of {_some(restored.classes)}",
+            why=f"{_some(found.classes)} instead of {_some(trained.classes)}",
         )
     return found
 

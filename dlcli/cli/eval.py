@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,6 @@ from dlcli.cli.options import (
     thresholds,
 )
 from dlcli.errors import DlcliError, GateError
-
-GATES = ["accuracy"] + [
-    f"{mean}_{figure}" for mean in ("macro", "weighted") for figure in ("precision", "recall", "f1")
-]
-MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
 
 
 @command(
@@ -49,7 +45,13 @@ MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
     "--fail-under",
     multiple=True,
     metavar="NAME=F",
-    help=f"Exit with 8 if a figure is below F; may be repeated. NAME: {', '.join(GATES)}.",
+    help="Exit with 8 if a figure is below F; may be repeated. NAME: accuracy, macro_f1, …",
+)
+@click.option(
+    "--fail-over",
+    multiple=True,
+    metavar="NAME=F",
+    help="Exit with 8 if a figure is above F; may be repeated. NAME: loss, …",
 )
 @click.option(
     "--batch-size",
@@ -58,7 +60,7 @@ MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
     show_default=True,
     help="Samples at a time; the figures do not depend on it.",
 )
-@click.option("--no-plots", is_flag=True, help="Do not draw RUN/plots/confusion.png.")
+@click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
 @model_file
 @data_dir
 @device_options
@@ -69,6 +71,7 @@ def main(
     data: str | None,
     split: str,
     fail_under: tuple[str, ...],
+    fail_over: tuple[str, ...],
     batch_size: int,
     no_plots: bool,
     model_file: Path | None,
@@ -77,81 +80,70 @@ def main(
     threads: int | None,
     precision: str,
 ) -> None:
-    """Measures the best checkpoint of RUN: loss, accuracy, and per class what becomes of it."""
-    gates = thresholds(fail_under, "--fail-under", GATES)
+    """Measures the best checkpoint of RUN on a part of its data that training has not seen.
+
+    Of a classifier: loss, accuracy, and per class what becomes of it. A figure of a gate that does
+    not exist is an error that names those there are.
+    """
+    least, most = thresholds(fail_under, "--fail-under"), thresholds(fail_over, "--fail-over")
     from dlcli.cli import build
-    from dlcli.train.evaluate import evaluate
+    from dlcli.train import task as tasks
 
     build.device(device, threads, precision)
-    restored = build.restore(run, model_file)
-    dataset = build.dataset_for(restored, data, data_dir)
-    part = dataset.splits[split]
-    with output.Bar(f"{dataset.name} {split}", len(part)) as bar:
-        found = evaluate(
-            restored.model,
-            part,
-            restored.normalize,
-            classes=restored.classes,
+    trained = build.restore(run, model_file)
+    task = tasks.of(trained.kind)
+    tasks.gated(least, task.least, "--fail-under")
+    tasks.gated(most, task.most, "--fail-over")
+    dataset = build.dataset_for(trained, data, data_dir)
+    with output.Bar(f"{dataset.name} {split}", len(dataset.splits[split])) as bar:
+        found = task.evaluate(
+            trained,
+            dataset,
+            split,
             batch_size=batch_size,
             on_batch=lambda done, total: bar.update(done),
         )
-    plot = None if no_plots else _plot(restored, dataset, split, found, other=data is not None)
+    plots = [] if no_plots else _plots(trained, dataset, split, found, other=data is not None)
     if output.settings.json:
-        about = {"run": run, "data": dataset.name, "split": split, "plot": plot}
-        output.document({**found.to_json(), **about})
+        about = {"run": run, "data": dataset.name, "split": split}
+        output.document({**found.to_json(), **about, "plot": plots[0] if plots else None})
     else:
         many = dataset.kind.many
-        _show(found, f"{dataset.name}, {split} part, {found.samples:,} {many}", many)
-        if plot:
-            output.note(f"\nconfusion matrix drawn in {plot}")
-    _gate(found, gates)
+        output.text(f"{dataset.name}, {split} part, {found.samples:,} {many}")
+        for block in found.shown(many):
+            _show(block)
+        if plots:
+            output.note(f"\ndrawn in {', '.join(map(str, plots))}")
+    _gate(found.figures, least, most)
 
 
-def _plot(restored: Any, dataset: Any, split: str, found: Any, *, other: bool) -> Path | None:
-    """Draws the confusion matrix into the run; a run that cannot be written to is no error."""
+def _plots(trained: Any, dataset: Any, split: str, found: Any, *, other: bool) -> list[Path]:
+    """Draws into the run; a run that cannot be written to is no error."""
     from dlcli.cli import plot
 
-    words = ["confusion"] + ([dataset.name] if other else []) + ([split] if split != "test" else [])
+    words = ([dataset.name] if other else []) + ([split] if split != "test" else [])
     try:
-        path = restored.run.folder("plots") / f"{'-'.join(words)}.png"
-        plot.confusion(found.confusion, restored.classes, path, f"{dataset.name}, {split} part")
+        folder = trained.run.folder("plots")
+        paths: list[Path] = found.draw(plot, folder, words, f"{dataset.name}, {split} part")
     except (OSError, DlcliError) as error:
         why = getattr(error, "strerror", None) or error
-        output.warn(f"the confusion matrix was not drawn: {why}")
-        return None
-    return path
+        output.warn(f"nothing was drawn: {why}")
+        return []
+    return paths
 
 
-def _show(found: Any, title: str, many: str) -> None:
-    output.text(title)
-    output.text(f"loss      {found.loss:.4f}")
-    output.text(f"accuracy  {found.accuracy:.2%}")
-    output.text()
-    figures = ("precision", "recall", "f1")
-    rows = [
-        (name, *(f"{found.per_class[f][i]:.4f}" for f in figures), found.per_class["support"][i])
-        for i, name in enumerate(found.classes)
-    ]
-    for label, mean in (("macro mean", found.macro), ("weighted mean", found.weighted)):
-        rows.append((label, *(f"{mean[f]:.4f}" for f in figures), found.samples))
-    output.table(("class", *figures, many), rows)
-    for figure, classes in found.undefined.items():
-        if classes:
-            output.text(f"{figure} is 0/0, counted as 0, for {', '.join(classes)}")
-    if len(found.classes) > MOST_CLASSES:
-        return
-    output.text()
-    matrix = [(name, *found.confusion[i]) for i, name in enumerate(found.classes)]
-    output.table(("true \\ predicted", *found.classes), matrix)
+def _show(block: Any) -> None:
+    if isinstance(block, str):
+        output.text(block)
+    else:
+        output.table(block.header, block.rows, left=block.left)
 
 
-def _gate(found: Any, gates: dict[str, float]) -> None:
-    """GateError: a figure is below its threshold."""
-    failed = []
-    for name, least in gates.items():
-        mean, _, figure = name.partition("_")
-        value = found.accuracy if name == "accuracy" else getattr(found, mean)[figure]
-        if not value >= least:
-            failed.append(f"{name} is {value:.6g}, below {least:g}")
+def _gate(
+    found: Mapping[str, float], least: Mapping[str, float], most: Mapping[str, float]
+) -> None:
+    """GateError: a figure is beyond its threshold. NaN is."""
+    failed = [f"{k} is {found[k]:.6g}, below {f:g}" for k, f in least.items() if not found[k] >= f]
+    failed += [f"{k} is {found[k]:.6g}, above {f:g}" for k, f in most.items() if not found[k] <= f]
     if failed:
-        raise GateError("a figure is too low (--fail-under)", why="; ".join(failed))
+        raise GateError("a figure misses its threshold", why="; ".join(failed))

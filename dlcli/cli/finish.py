@@ -10,17 +10,21 @@ from dlcli.cli import output
 from dlcli.cli.progress import Display
 from dlcli.errors import DlcliError
 from dlcli.train import checkpoint
-from dlcli.train.evaluate import evaluate
+from dlcli.train import task as tasks
 from dlcli.train.loop import Trainer
+from dlcli.train.task import Trained
+
+BATCH = 256  # samples at a time; the figures do not depend on it
 
 
 def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **more: Any) -> None:
     """Trains, measures the best checkpoint on the test part, and shows what came of it."""
-    with Display() as display:
+    task = tasks.of(dataset.kind)
+    with Display(task.figures) as display:
         trainer = Trainer(model, dataset, recipe, run, observer=display, **more)
         summary = trainer.fit()
     test = _test(run, model, dataset)
-    plot = None if no_plots else _plot(run, dataset)
+    plot = None if no_plots else _plot(run, dataset, task)
     document = {
         "run": run.path,
         "model": run.config()["model"]["name"],
@@ -34,13 +38,13 @@ def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **mo
         "images_per_second": summary.images_per_second,
         "best": summary.best,
         "last": summary.last,
-        "test": {"loss": test.loss, "accuracy": test.accuracy} if test else None,
+        "test": {key: test.figures[key] for key in ("loss", *task.figures)} if test else None,
         "plot": plot,
     }
     if output.settings.json:
         output.document(document)
     else:
-        _show(document, len(dataset.splits["test"]), dataset.kind, summary)
+        _show(document, len(dataset.splits["test"]), dataset.kind, task, summary)
 
 
 def _test(run: Any, model: Any, dataset: Any) -> Any:
@@ -49,17 +53,20 @@ def _test(run: Any, model: Any, dataset: Any) -> Any:
         return None
     best = run.load("best")
     checkpoint.restore(model, best)
-    normalize = dataset.kind.from_json(best.model_info["normalize"], dataset.shape)
-    return evaluate(model, dataset.splits["test"], normalize, classes=dataset.classes)
+    info, kind = best.model_info, dataset.kind
+    encode = kind.from_json(info["normalize"], dataset.shape)
+    trained = Trained(run, model, encode, kind, dataset.shape, dataset.classes, info)
+    return tasks.of(kind).evaluate(trained, dataset, "test", batch_size=BATCH)
 
 
-def _plot(run: Any, dataset: Any) -> Path | None:
+def _plot(run: Any, dataset: Any, task: Any) -> Path | None:
     """Draws the learning curves; a run that cannot be written to now is no error."""
     from dlcli.cli import plot
 
     try:
         path = run.folder("plots") / "curves.png"
-        plot.curves(run.metrics(), path, f"{run.name}: {dataset.name}")
+        figures = ("loss", *task.figures)
+        plot.curves(run.metrics(), figures, path, f"{run.name}: {dataset.name}")
     except (OSError, DlcliError) as error:
         why = getattr(error, "strerror", None) or error
         output.warn(f"the learning curves were not drawn: {why}")
@@ -76,7 +83,7 @@ STOPS = {
 }
 
 
-def _show(found: Mapping[str, Any], tested: int, kind: Any, summary: Any) -> None:
+def _show(found: Mapping[str, Any], tested: int, kind: Any, task: Any, summary: Any) -> None:
     done = (
         "nothing was left to do, --epochs gives more"
         if summary.already_finished
@@ -89,10 +96,10 @@ def _show(found: Mapping[str, Any], tested: int, kind: Any, summary: Any) -> Non
     rows.append(("trained for", f"{found['seconds']:.1f} s  {speed}".rstrip()))
     best = found["best"]
     if best:
-        rows.append(("best validation", f"{_figures(best, 'val_')} (epoch {best['epoch']})"))
+        rows.append(("best validation", f"{_figures(best, task, 'val_')} (epoch {best['epoch']})"))
     if found["test"]:
         of = f"of that checkpoint, {tested:,} {kind.many} used for nothing else"
-        rows.append(("test", f"{_figures(found['test'], '')} ({of})"))
+        rows.append(("test", f"{_figures(found['test'], task)} ({of})"))
     rows.append(("run", str(found["run"])))
     if found["plot"]:
         rows.append(("curves", str(found["plot"])))
@@ -103,7 +110,8 @@ def _show(found: Mapping[str, Any], tested: int, kind: Any, summary: Any) -> Non
     output.note(f"       dlcli predict {found['run']} {kind.argument}")
 
 
-def _figures(record: Mapping[str, Any], prefix: str) -> str:
-    accuracy, loss = record.get(f"{prefix}accuracy"), record.get(f"{prefix}loss")
-    words = [f"accuracy {accuracy:.2%}"] if accuracy is not None else []
-    return ", ".join([*words, f"loss {loss:.4f}"] if loss is not None else words)
+def _figures(record: Mapping[str, Any], task: Any, prefix: str = "") -> str:
+    """The figures that there are, the loss last."""
+    forms = {**task.figures, "loss": ".4f"}
+    known = {name: record.get(f"{prefix}{name}") for name in forms}
+    return ", ".join(f"{n} {known[n]:{forms[n]}}" for n in forms if known[n] is not None)

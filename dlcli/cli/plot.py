@@ -15,15 +15,17 @@ from typing import Any
 MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix hold their counts
 
 
-def curves(records: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Loss and accuracy over the epochs, training and validation: two panels.
+def curves(
+    records: Sequence[dict[str, Any]], figures: Sequence[str], path: Path, title: str
+) -> None:
+    """Figures over the epochs, such as loss and accuracy, training and validation: a panel each.
 
     records: lines of metrics.jsonl; a figure that a line lacks is left out of its curve.
     OSError: the file cannot be written.
     """
-    with figure_at(path, (9.0, 3.6)) as figure:
-        panels = figure.subplots(1, 2)
-        for panel, name in zip(panels, ("loss", "accuracy"), strict=True):
+    with figure_at(path, (4.5 * len(figures), 3.6)) as figure:
+        panels = figure.subplots(1, len(figures), squeeze=False)[0]
+        for panel, name in zip(panels, figures, strict=True):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
                 known = [(r["epoch"], r[key]) for r in records if r.get(key) is not None]
                 if known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -42,9 +42,7 @@ from dlcli.errors import DataError, OutputError, UsageError
 @click.option(
     "--top-k",
     type=Number(int, 1),
-    default=3,
-    show_default=True,
-    help="How many of the most probable classes are listed.",
+    help="How many of the most probable classes are listed [default: 3].",
 )
 @click.option(
     "--explain",
@@ -66,7 +64,7 @@ from dlcli.errors import DataError, OutputError, UsageError
 def main(
     run: Path,
     inputs: tuple[str, ...],
-    top_k: int,
+    top_k: int | None,
     explain: bool,
     keep_going: bool,
     out: Path | None,
@@ -88,18 +86,16 @@ def main(
     if out is not None and os.path.lexists(out):
         raise UsageError(f"{out}: exists", why="nothing is overwritten", hint="choose another -o")
     from dlcli.cli import build
+    from dlcli.train import task as tasks
 
     build.device(device, threads, precision)
-    restored = build.restore(run, model_file)
-    if explain and not hasattr(restored.model, "explain"):
-        why = "it does not weigh the words of a text"
-        raise UsageError(f"{restored.info['name']} cannot explain itself", why=why)
+    trained = build.restore(run, model_file)
+    task = tasks.of(trained.kind)
+    options = tasks.chosen(task, {"top_k": top_k, "explain": explain})
     bad = total = 0
     with _writer(out) as write:
-        for batch in restored.kind.inputs(inputs, restored.shape):
-            lines = _lines(restored, batch, top_k)
-            if explain:
-                _explain(restored, batch, lines)
+        for batch in trained.kind.inputs(inputs, trained.shape):
+            lines = _lines(trained, task, batch, options)
             total += len(lines)
             bad += sum("error" in line for line in lines)
             write("".join(output.json_line(line) + "\n" for line in lines))
@@ -108,41 +104,21 @@ def main(
     return 0 if keep_going or not bad else DataError.exit_code
 
 
-def _lines(restored: Any, batch: Sequence[Any], top_k: int) -> list[dict[str, Any]]:
+def _lines(
+    trained: Any, task: Any, batch: Sequence[Any], options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """A line for each input of a batch, in their order."""
-    from dlcli.train.evaluate import predict_proba, top_classes
-
     samples = [item.sample for item in batch if not item.error]
-    rows = iter(())
-    if samples:
-        stacked = restored.kind.stack(samples)
-        share = predict_proba(restored.model, stacked, restored.normalize)
-        best = top_classes(share, min(top_k, len(restored.classes)))
-        rows = iter(zip(share, best, strict=True))
-    lines = []
+    found = iter(task.predict(trained, samples, options) if samples else ())
+    lines: list[dict[str, Any]] = []
     for item in batch:
         if item.error:
             lines.append({"input": item.name, "error": item.error})
             continue
-        shares, order = next(rows)
-        top = [{"class": restored.classes[i], "probability": float(shares[i])} for i in order]
-        lines.append({"input": item.name, **item.about, **top[0], "top": top})
+        lines.append({"input": item.name, **item.about, **next(found)})
+        if "weights" in lines[-1]:
+            output.weighted(lines[-1]["class"], lines[-1]["weights"])
     return lines
-
-
-def _explain(restored: Any, batch: Sequence[Any], lines: Sequence[dict[str, Any]]) -> None:
-    """Adds "weights", a list of [word, weight], to the lines, and shows them on a terminal."""
-    from dlcli.train.evaluate import attention
-
-    good = [(item, line) for item, line in zip(batch, lines, strict=True) if not item.error]
-    if not good:
-        return
-    samples = [item.sample for item, _ in good]
-    weights = attention(restored.model, restored.kind.stack(samples), restored.normalize)
-    for sample, (_, line), row in zip(samples, good, weights, strict=True):
-        words = restored.kind.parts(sample, restored.normalize)
-        line["weights"] = [[w, float(x)] for w, x in zip(words, row[: len(words)], strict=True)]
-        output.weighted(line["class"], line["weights"])
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from dlcli.cli import output
@@ -11,9 +12,13 @@ SMOOTH = 0.9  # weight of the past in the images per second that the bar shows
 
 
 class Display:
-    """An observer of the training loop that writes to stderr."""
+    """An observer of the training loop that writes to stderr.
 
-    def __init__(self) -> None:
+    figures: of the task besides the loss, with how they are written.
+    """
+
+    def __init__(self, figures: Mapping[str, str]) -> None:
+        self.figures = figures
         self.info: dict[str, Any] = {}
         self.bar: output.Bar | None = None
         self.rate = 0.0
@@ -63,7 +68,7 @@ class Display:
 
     def on_epoch(self, record: dict[str, Any]) -> None:
         """A line with the figures of the epoch."""
-        output.note(epoch_line(record, self.info["epochs"]))
+        output.note(epoch_line(record, self.info["epochs"], self.figures))
         if self.bar is not None:
             self.bar.relabel(self._label(record["epoch"]))
             self.last = time.monotonic()
@@ -77,10 +82,10 @@ class Display:
         self._close()
 
 
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
+def epoch_line(record: dict[str, Any], epochs: int, figures: Mapping[str, str]) -> str:
     """The figures of a line of metrics.jsonl; one that is not there is left out."""
     words = [f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"]
-    for name, form in (("loss", ".4f"), ("accuracy", ".2%")):
+    for name, form in {"loss": ".4f", **figures}.items():
         both = [(label, record.get(key)) for label, key in ((name, name), ("val", f"val_{name}"))]
         known = [f"{label} {value:{form}}" for label, value in both if value is not None]
         if known:

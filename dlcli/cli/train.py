@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from dlcli.cli.options import (
-    FIGURES,
     Duration,
     Number,
     command,
@@ -77,7 +76,7 @@ RECIPE_FLAGS = (
     "--until",
     multiple=True,
     metavar="NAME=F",
-    help=f"Stop when a figure is reached, e.g. loss=0.05. NAME: {', '.join(FIGURES)}.",
+    help="Stop when a figure is reached: loss=0.05, val_accuracy=0.99.",
 )
 @click.option("--patience", type=Number(int, 1), help="Stop after N epochs that were no better.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
@@ -154,7 +153,7 @@ def _flags(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The options that were given, as tables of a configuration."""
     train = {key: given[key] for key in RECIPE_FLAGS if given[key] is not None}
     if given["until"]:
-        train["until"] = thresholds(given["until"], "--until", FIGURES)
+        train["until"] = thresholds(given["until"], "--until")
     data = {"source": given["data"]}
     data |= {key: given[key] for key in ("image_size", "grayscale")}
     return {"train": train, "data": {k: v for k, v in data.items() if v is not None}}

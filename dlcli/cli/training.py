@@ -15,10 +15,10 @@ from typing import Any
 from dlcli import optim, schedule
 from dlcli.cli import build, config, finish, output
 from dlcli.cli.config import Config
-from dlcli.cli.options import FIGURES
 from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
 from dlcli.train import prepare
 from dlcli.train import recipe as recipes
+from dlcli.train import task as tasks
 from dlcli.train.recipe import Recipe
 from dlcli.train.run import RunDir
 
@@ -45,7 +45,8 @@ def new(
     executor = build.device(device, threads, precision)
     dataset = build.dataset(config.data, data_dir)
     _check_kind(name, module, dataset)
-    recipe = Recipe.from_dict({**dataset.recipe, **config.train})
+    monitor = tasks.of(dataset.kind).monitor
+    recipe = Recipe.from_dict({"monitor": monitor, **dataset.recipe, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
     if dry_run:
@@ -98,10 +99,11 @@ def _ask(
         asked.data["source"] = _default_data(name, module)
     config.check_data(asked.data)
     settings = config.model_config(module.Config, asked.model_settings)
-    checked = Recipe.from_dict(asked.train)
+    task = tasks.of(build.kind_of(module))
+    checked = Recipe.from_dict({"monitor": task.monitor, **asked.train})
     _check_names(checked)
     if file is None:
-        _check_figures(checked)
+        _check_figures(checked, task)
     return asked, name, module, settings
 
 
@@ -131,11 +133,12 @@ def _check_names(recipe: Any) -> None:
             raise UsageError(what, why=did_you_mean(getattr(recipe, key), known))
 
 
-def _check_figures(recipe: Recipe) -> None:
+def _check_figures(recipe: Recipe, task: Any) -> None:
     """UsageError: a figure that our models do not give; those of another are known when it runs."""
+    known = tasks.names(task)
     for figure in (recipe.monitor, *recipe.until):
-        if figure not in FIGURES:
-            why = did_you_mean(figure, FIGURES)
+        if figure not in known:
+            why = did_you_mean(figure, known)
             raise UsageError(f"there is no figure '{figure}' to go by", why=why)
 
 

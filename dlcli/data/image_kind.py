@@ -30,6 +30,7 @@ class Images:
     default: str | None = "digits"
     shown = "digits"
     options = ("image_size", "grayscale")
+    task = "classify"
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """The shape that the module says. UsageError: an option is given, which only files take."""

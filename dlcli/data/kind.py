@@ -54,7 +54,8 @@ class Kind(Protocol):
     name: as checkpoints and models say it. many: the word of messages, "images". argument: what
     stands for one where `dlcli predict` is explained. default: the dataset that is meant where none
     is named, None where one must be. shown: the dataset for which `dlcli models show` builds a
-    model. options: the keys of [data] that a user's own files take.
+    model. options: the keys of [data] that a user's own files take. task: what a model of such
+    samples is trained for, a name of `train.task.TASKS`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Kind(Protocol):
     default: str | None
     shown: str
     options: Sequence[str]
+    task: str
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """What a model is built for: of the dataset `name`, whose module says SHAPE = `base`.

@@ -38,6 +38,7 @@ class Texts:
     default: str | None = None
     shown = "sst2"
     options = ("max_length", "vocabulary")
+    task = "classify"
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """The bounds of `base`, or those of the options, with the vocabulary as it turns out."""

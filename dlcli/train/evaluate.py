@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from dlcli.errors import CheckpointError, DataError
 from dlcli.train import jsonfile, metrics
 from dlcli.train.metrics import top_classes
 from dlcli.train.protocol import Model
+from dlcli.train.task import Table
 
 __all__ = ["Evaluation", "attention", "evaluate", "inference", "predict_proba", "top_classes"]
 
+MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
 Transform = Callable[[Any], Inputs]  # an encoder of samples
 
 
@@ -44,6 +47,42 @@ class Evaluation:
     macro: dict[str, float]
     weighted: dict[str, float]
     undefined: dict[str, list[str]]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """ "loss", "accuracy", and the means over classes: "macro_f1"."""
+        means = {"macro": self.macro, "weighted": self.weighted}
+        every = {f"{m}_{k}": v for m, found in means.items() for k, v in found.items()}
+        return {"loss": self.loss, "accuracy": self.accuracy, **every}
+
+    def shown(self, many: str) -> list[str | Table]:
+        """The figures, a table of the classes, and the confusion matrix if it is small enough."""
+        names = ("precision", "recall", "f1")
+        rows: list[tuple[Any, ...]] = [
+            (name, *(f"{self.per_class[f][i]:.4f}" for f in names), self.per_class["support"][i])
+            for i, name in enumerate(self.classes)
+        ]
+        for label, mean in (("macro mean", self.macro), ("weighted mean", self.weighted)):
+            rows.append((label, *(f"{mean[f]:.4f}" for f in names), self.samples))
+        blocks: list[str | Table] = [
+            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n",
+            Table(("class", *names, many), rows),
+        ]
+        blocks += [
+            f"{figure} is 0/0, counted as 0, for {', '.join(classes)}"
+            for figure, classes in self.undefined.items()
+            if classes
+        ]
+        if len(self.classes) <= MOST_CLASSES:
+            matrix = [(name, *self.confusion[i]) for i, name in enumerate(self.classes)]
+            blocks += ["", Table(("true \\ predicted", *self.classes), matrix)]
+        return blocks
+
+    def draw(self, plots: Any, folder: Path, words: Sequence[str], title: str) -> list[Path]:
+        """The confusion matrix."""
+        path = folder / f"{'-'.join(('confusion', *words))}.png"
+        plots.confusion(self.confusion, self.classes, path, title)
+        return [path]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, "loss" and "accuracy" at the top; a figure that is not finite is None.
