@@ -1,0 +1,78 @@
+"""The task of telling classes apart: images, texts, sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dlcli.errors import UsageError
+from dlcli.train import evaluate
+from dlcli.train.evaluate import Evaluation
+from dlcli.train.task import Trained
+
+MEANS = [
+    f"{mean}_{figure}" for mean in ("macro", "weighted") for figure in ("precision", "recall", "f1")
+]
+
+
+class Classify:
+    """See `task.Task`."""
+
+    monitor = "val_accuracy"
+    least = ("accuracy", *MEANS)
+    most = ("loss",)
+
+    def __init__(self) -> None:
+        self.figures = {"accuracy": ".2%"}
+        self.options = {"top_k": 3, "explain": False}
+
+    def evaluate(
+        self,
+        trained: Trained,
+        dataset: Any,
+        part: str,
+        *,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """Loss, accuracy, and per class what becomes of it."""
+        return evaluate.evaluate(
+            trained.model,
+            dataset.splits[part],
+            trained.encode,
+            classes=trained.classes,
+            batch_size=batch_size,
+            on_batch=on_batch,
+        )
+
+    def predict(
+        self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """ "class" and "probability" of the most probable one, "top" with the next; with `explain`
+        "weights": a list of [part, weight].
+        """
+        stacked = trained.kind.stack(samples)
+        shares = evaluate.predict_proba(trained.model, stacked, trained.encode)
+        best = evaluate.top_classes(shares, min(options["top_k"], len(trained.classes)))
+        lines: list[dict[str, Any]] = []
+        for share, order in zip(shares, best, strict=True):
+            top = [{"class": trained.classes[i], "probability": float(share[i])} for i in order]
+            lines.append({**top[0], "top": top})
+        if options["explain"]:
+            for line, weights in zip(lines, self._weights(trained, samples), strict=True):
+                line["weights"] = weights
+        return lines
+
+    def _weights(self, trained: Trained, samples: list[Any]) -> list[list[list[Any]]]:
+        if not hasattr(trained.model, "explain"):
+            why = "it does not weigh the words of a text"
+            raise UsageError(f"{trained.info['name']} cannot explain itself", why=why)
+        weights = evaluate.attention(trained.model, trained.kind.stack(samples), trained.encode)
+        found = []
+        for sample, row in zip(samples, weights, strict=True):
+            parts = trained.kind.parts(sample, trained.encode)
+            found.append([[p, float(w)] for p, w in zip(parts, row[: len(parts)], strict=True)])
+        return found
+
+
+TASK = Classify()

@@ -1,0 +1,139 @@
+"""What a model is trained for, such as telling classes apart: how it is measured, and what it says
+of a single input.
+
+A `Task` is one implementation of this protocol, the module of this package that `TASKS` names. The
+kind of a dataset's samples names its task, and nothing else asks which it is: `dlcli train`, `eval`
+and `predict` go through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlcli.data.kind import Encoder, Kind, Shape
+from dlcli.errors import UsageError, did_you_mean
+
+TASKS = {"classify": "dlcli.train.classify"}
+
+
+@dataclass
+class Trained:
+    """A trained model, in evaluation mode, with what it takes to feed it.
+
+    kind: of its samples. shape: what it was built for, (H, W, C) of images. encode: from samples to
+    what it takes. info: the checkpoint's `model_info`. run: the `RunDir`.
+    """
+
+    run: Any
+    model: Any
+    encode: Encoder
+    kind: Kind
+    shape: Shape
+    classes: list[str]
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """header: the columns' names. rows: their cells. left: columns that are text, from the left."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    left: int = 1
+
+
+class Evaluation(Protocol):
+    """What a task found of a model on a part of a dataset.
+
+    samples: how many. figures: by name; those of `Task.figures`, "loss" and what a gate may ask.
+    """
+
+    samples: int
+
+    @property
+    def figures(self) -> Mapping[str, float]: ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the most important figures at the top."""
+
+    def shown(self, many: str) -> list[str | Table]:
+        """Lines and tables for people. many: what samples are called, "images"."""
+
+    def draw(self, plots: Any, folder: Path, words: Sequence[str], title: str) -> list[Path]:
+        """Draws what is worth it into `folder` by the functions of the module `plots`.
+
+        words: ends of the files' names that tell what was measured. OSError: a file cannot be
+        written.
+        """
+
+
+class Task(Protocol):
+    """monitor: the figure that chooses the best checkpoint. figures: those of training besides
+    "loss", with how they are written: {"accuracy": ".2%"}. least, most: figures of an evaluation
+    that are better when higher (`--fail-under`), when lower (`--fail-over`). options: those of
+    `dlcli predict` that apply, with their defaults.
+    """
+
+    monitor: str
+    figures: Mapping[str, str]
+    least: Sequence[str]
+    most: Sequence[str]
+    options: Mapping[str, Any]
+
+    def evaluate(
+        self,
+        trained: Trained,
+        dataset: Any,
+        part: str,
+        *,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """The figures on a part, in evaluation mode and without gradients.
+
+        on_batch(done, total) is called after each batch, in samples. DataError: the part is empty,
+        or not of the model's kind.
+        """
+
+    def predict(
+        self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What the model says of each sample, as the rest of its line of JSON. At least one sample.
+
+        UsageError: an option that the model cannot serve.
+        """
+
+
+def of(kind: Kind) -> Task:
+    """The task of the datasets of a kind."""
+    found: Task = import_module(TASKS[kind.task]).TASK
+    return found
+
+
+def names(task: Task) -> list[str]:
+    """The figures that training gives."""
+    both = ["loss", *task.figures]
+    return [*both, *(f"val_{name}" for name in both)]
+
+
+def chosen(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's options with what was given; None is nothing. UsageError: one does not apply."""
+    asked = {key: value for key, value in given.items() if value is not None and value is not False}
+    for key in asked:
+        if key not in task.options:
+            known = ", ".join(f"--{k.replace('_', '-')}" for k in task.options)
+            what = f"--{key.replace('_', '-')} does not apply to this model"
+            raise UsageError(what, why=f"there is: {known}" if known else "")
+    return {**task.options, **asked}
+
+
+def gated(values: Mapping[str, float], known: Sequence[str], option: str) -> None:
+    """UsageError: a gate on a figure that there is not."""
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "the model has no such figure"
+            raise UsageError(f"{option}: there is no figure '{name}'", why=hint)
