@@ -117,12 +117,15 @@ def _config_of(path: Path, module: Any, info: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def dataset(values: Mapping[str, Any], data_dir: Path | None) -> Any:
-    """The dataset of a [data] table: its source, and options of its kind."""
+def dataset(values: Mapping[str, Any], data_dir: Path | None, kind: Any) -> Any:
+    """The dataset of a [data] table: its source, and options of its kind.
+
+    kind: of the samples that a user's own file or folder holds.
+    """
     from dlcli.data import catalog
 
     options = {key: value for key, value in values.items() if key != "source"}
-    return catalog.load(values["source"], data_dir=data_dir, **options)
+    return catalog.load(values["source"], data_dir=data_dir, kind=kind, **options)
 
 
 def data_of(run: Any) -> dict[str, Any]:
@@ -148,7 +151,7 @@ def absolute(source: str) -> str:
     return os.path.abspath(os.path.expanduser(source)) if is_place(source) else source
 
 
-def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None) -> Any:
+def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None, kind: Any) -> Any:
     """The dataset of a run's [data] table. DataError: its files have moved."""
     source = values["source"]
     if is_place(source) and not os.path.lexists(os.path.expanduser(source)):
@@ -157,7 +160,7 @@ def dataset_of(run: Any, values: Mapping[str, Any], data_dir: Path | None) -> An
             why=f"there is no {source}",
             hint="say where they are: --data PATH",
         )
-    return dataset(values, data_dir)
+    return dataset(values, data_dir, kind)
 
 
 def dataset_for(trained: Trained, source: str | None, data_dir: Path | None) -> Any:
@@ -168,12 +171,12 @@ def dataset_for(trained: Trained, source: str | None, data_dir: Path | None) -> 
     from dlcli.data import catalog
 
     if source is None:
-        found = dataset_of(trained.run, data_of(trained.run), data_dir)
+        found = dataset_of(trained.run, data_of(trained.run), data_dir, trained.kind)
     else:
         values: dict[str, Any] = {"source": source}
         if source not in catalog.names():
             values |= trained.kind.like(trained.shape)
-        found = dataset(values, data_dir)
+        found = dataset(values, data_dir, trained.kind)
     trained.kind.check(found, trained.shape)
     if list(found.classes) != trained.classes:
         raise DataError(

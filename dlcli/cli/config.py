@@ -4,7 +4,7 @@ The configuration has three tables, in FILE as in the config.toml of a run (whic
 given as -c to repeat the run):
 
     [model]   name, file, and the settings of the model      (--set model.hidden=[64])
-    [data]    source; image_size, grayscale of a folder of images; max_length, vocabulary of texts
+    [data]    source, and options of the kind of its samples     (--set data.vocabulary=5000)
     [train]   the values of a Recipe                         (--set train.lr=0.01, or lr=0.01)
 
 An unknown key is a usage error with a suggestion, and so is a value of another type.
@@ -20,16 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlcli.data import kind as kinds
 from dlcli.errors import UsageError, did_you_mean
 
 MOST_BYTES = 1 << 20  # of a configuration file: a larger one is a mistake
-DATA_KEYS = {
-    "source": str,
-    "image_size": int,
-    "grayscale": bool,
-    "max_length": int,
-    "vocabulary": int,
-}
 MODEL_KEYS = {"name": str, "file": str}
 TABLES = ("model", "data", "train")
 
@@ -130,7 +124,7 @@ def assignments(
     """
     known = {
         "model": [*model],
-        "data": list(DATA_KEYS),
+        "data": list(data_keys()),
         "train": list(recipe),
     }
     tables: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
@@ -154,12 +148,18 @@ def assignments(
 # --- checks -------------------------------------------------------------------------------------
 
 
+def data_keys() -> dict[str, type]:
+    """The keys of [data] with their types: the source, and what each kind of samples takes."""
+    return {"source": str, **{key: s.type for key, s in kinds.settings().items()}}
+
+
 def check_data(values: Mapping[str, Any]) -> None:
     """UsageError: an unknown key of [data], or a value of another type."""
+    known = data_keys()
     for key, value in values.items():
-        if key not in DATA_KEYS:
-            raise UsageError(f"data.{key}: no such key", why=did_you_mean(key, DATA_KEYS))
-        _check_type(f"data.{key}", value, DATA_KEYS[key])
+        if key not in known:
+            raise UsageError(f"data.{key}: no such key", why=did_you_mean(key, known))
+        _check_type(f"data.{key}", value, known[key])
 
 
 def model_config(kind: type, values: Mapping[str, Any]) -> Any:

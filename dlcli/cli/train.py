@@ -19,6 +19,7 @@ from dlcli.cli.options import (
     precision,
     thresholds,
 )
+from dlcli.data import kind as kinds
 from dlcli.errors import UsageError
 
 RECIPE_FLAGS = (
@@ -33,6 +34,16 @@ RECIPE_FLAGS = (
     "seed",
     "patience",
 )
+
+
+def data_settings(function: Any) -> Any:
+    """An option for each key of [data]: how to read the samples of some kind."""
+    types = {int: Number(int, 1), float: Number(float, 0), str: str}
+    for key, setting in reversed(kinds.settings().items()):
+        name = f"--{key.replace('_', '-')}"
+        how = {"type": types[setting.type]} if setting.type is not bool else {"is_flag": True}
+        function = click.option(name, default=None, help=setting.help, **how)(function)
+    return function
 
 
 @command(
@@ -52,8 +63,7 @@ RECIPE_FLAGS = (
     help="A dataset's name, a folder of images or a table of texts, .csv or .tsv"
     " [default: digits, for images].",
 )
-@click.option("--image-size", type=Number(int, 1), help="Side in pixels; for a folder of images.")
-@click.option("--grayscale", is_flag=True, default=None, help="Without colour; for a folder.")
+@data_settings
 @click.option("--epochs", type=Number(int, 1), help="Passes over the training part.")
 @click.option("--max-steps", type=Number(int, 1), help="Stop after so many steps.")
 @click.option("--max-time", type=Duration(), help="Stop after a time: 90s, 10m, 1.5h.")
@@ -155,5 +165,5 @@ def _flags(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if given["until"]:
         train["until"] = thresholds(given["until"], "--until")
     data = {"source": given["data"]}
-    data |= {key: given[key] for key in ("image_size", "grayscale")}
+    data |= {key: given[key] for key in kinds.settings()}
     return {"train": train, "data": {k: v for k, v in data.items() if v is not None}}

@@ -43,7 +43,7 @@ def new(
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
     executor = build.device(device, threads, precision)
-    dataset = build.dataset(config.data, data_dir)
+    dataset = build.dataset(config.data, data_dir, build.kind_of(module))
     _check_kind(name, module, dataset)
     monitor = tasks.of(dataset.kind).monitor
     recipe = Recipe.from_dict({"monitor": monitor, **dataset.recipe, **config.train})
@@ -225,7 +225,7 @@ def resume(
                 output.warn(warning)
             kept.warnings = []  # they are said
         module = build.model_module(name, file)[1]
-        dataset = build.dataset_of(run, data, data_dir)
+        dataset = build.dataset_of(run, data, data_dir, build.kind_of(module))
         if kept is not None:
             prepare.resumed(kept, dataset, recipe)  # refuses other data before anything is written
         own = {k: v for k, v in own.items() if k not in config.MODEL_KEYS}

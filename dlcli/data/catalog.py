@@ -10,6 +10,7 @@ A named dataset is a module of this package that has a `DESCRIPTION`; its name i
     FILES, HOMEPAGE                         what to get, and from where
     missing(folder) -> list[str]            the files that a folder lacks
     load_parts(folder) -> dict[str, Part]   the parts: "train", "test", perhaps "val"
+    load(folder, seed, options) -> Dataset  instead of load_parts, where parts are not cut at random
 
 Named datasets are looked for in the folder that the user gives, then in $DLCLI_DATA, then in the
 user's cache; the first place that has all files is taken.
@@ -31,7 +32,6 @@ from dlcli.data.dataset import Dataset, DatasetInfo, Part, Subset, fingerprint
 from dlcli.data.image_kind import KIND as IMAGES
 from dlcli.data.kind import Kind
 from dlcli.data.split import VAL_ONE_IN, stratified
-from dlcli.data.text_kind import TABLES
 from dlcli.errors import DataError, UsageError, did_you_mean
 
 ENVIRONMENT = "DLCLI_DATA"
@@ -79,21 +79,22 @@ def load(
     *,
     data_dir: Path | None = None,
     seed: int = 0,
+    kind: Kind | None = None,
     **options: Any,
 ) -> Dataset:
-    """The dataset of that name, or the folder of images or table of texts at that path.
+    """The dataset of that name, or what a user has at that path, read as samples of `kind`.
 
     data_dir: where named datasets are looked for first. seed: of the parts that are cut from
     others (a missing validation part is a stratified tenth of the training part); it is no
     training seed. options: of the dataset's kind (None and False say nothing): image_size and
-    grayscale, see folder.py, for folders; max_length and vocabulary for texts.
+    grayscale for folders, max_length and vocabulary for texts.
 
     UsageError: an unknown name, or an option that does not apply. DataError: files that are
     missing or damaged.
     """
     given = {k: v for k, v in options.items() if v is not None and v is not False}
     if source not in _modules():
-        return _load_path(source, seed, given)
+        return _load_path(source, seed, given, kind or IMAGES)
     module = _module(source)
     kind = _kind(module)
     if given and not set(given) <= set(kind.options):
@@ -101,6 +102,8 @@ def load(
     folder = _locate(module, data_dir)
     if module.FOLDERS and folder is None:
         raise _not_found(source, module, data_dir)
+    if hasattr(module, "load"):
+        return replace(module.load(folder, seed, given), name=source, source=source)
     parts: dict[str, Part] = dict(module.load_parts(folder))
     if "val" not in parts:
         kept, taken = stratified(parts["train"].labels, VAL_ONE_IN, seed=seed)
@@ -139,26 +142,15 @@ def _module(name: str) -> ModuleType:
     return known[name]
 
 
-def _load_path(source: str, seed: int, given: dict[str, Any]) -> Dataset:
+def _load_path(source: str, seed: int, given: dict[str, Any], kind: Kind) -> Dataset:
     path = Path(os.path.expanduser(source))
-    table = path.suffix.lower() in TABLES
     if not source or not os.path.lexists(path):
         if any(mark in source for mark in ("/", "\\", ".", "~")):
-            raise DataError(f"{source}: there is no such {'file' if table else 'folder'}")
+            raise DataError(f"{source}: there is no such file or folder")
         _module(source)
-    kind = kinds.of("text" if table and not os.path.isdir(path) else "image")
     if not set(given) <= set(kind.options):
         raise _does_not_apply(source, given, kind)
-    if kind is not IMAGES:
-        from dlcli.data import csv_text
-
-        return replace(csv_text.load(path, seed=seed, options=given), source=source)
-    if not os.path.isdir(path):
-        why = "a dataset is a name, a folder of images with a folder per class, or a table of texts"
-        raise DataError(f"{source}: is not a folder", why=why, hint="a table is a .csv or a .tsv")
-    from dlcli.data import folder
-
-    return replace(folder.load(path, seed=seed, **given), source=source)
+    return replace(kind.load(path, seed, given), source=source)
 
 
 def _roots(data_dir: Path | None) -> list[Path]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcli.data.kind import Input, Shape
+from dlcli.data.kind import Input, Setting, Shape
 from dlcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,13 @@ class Images:
     argument = "IMAGE"
     default: str | None = "digits"
     shown = "digits"
-    options = ("image_size", "grayscale")
     task = "classify"
+
+    def __init__(self) -> None:
+        self.options = {
+            "image_size": Setting(int, "Side in pixels; for a folder of images."),
+            "grayscale": Setting(bool, "Without colour; for a folder of images."),
+        }
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """The shape that the module says. UsageError: an option is given, which only files take."""
@@ -39,6 +44,15 @@ class Images:
             what = "an image size or greyscale can only be chosen for a folder"
             raise UsageError(what, why=why)
         return base
+
+    def load(self, path: Path, seed: int, options: Mapping[str, Any]) -> Dataset:
+        """A folder of images with a folder per class."""
+        if not os.path.isdir(path):
+            why = "for a model of images it is a name or a folder with a folder per class"
+            raise DataError(f"{path}: is not a folder", why=why)
+        from dlcli.data import folder
+
+        return folder.load(path, seed=seed, **options)
 
     def fit(self, dataset: Dataset) -> Normalize:
         """Mean and standard deviation of the training part."""

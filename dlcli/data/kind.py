@@ -1,25 +1,41 @@
 """What the samples of a dataset are, images or texts: how they become batches, and how what a user
 gives to `predict` becomes a sample.
 
-A `Kind` is one implementation of this protocol. A dataset has one, a model module names one
-(`KIND`), and nothing else asks which it is: training, evaluation and prediction go through it.
+A `Kind` is one implementation of this protocol, `KIND` of the module `<name>_kind` of this package.
+A dataset has one, a model module names one (`KIND`), and nothing else asks which it is: training,
+evaluation and prediction go through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import dlcli.data
 from dlcli.errors import CheckpointError
 
 if TYPE_CHECKING:
     from dlcli.data.dataset import Dataset, Split
     from dlcli.data.loader import Inputs
 
-KINDS = {"image": "dlcli.data.image_kind", "text": "dlcli.data.text_kind"}
+END = "_kind"  # of the names of the modules
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of [data], and an option of `dlcli train`: how to read the samples.
+
+    type: of its value, int, float, bool or str. help: in a line.
+    """
+
+    type: type
+    help: str
 
 
 class Encoder(Protocol):
@@ -54,8 +70,8 @@ class Kind(Protocol):
     name: as checkpoints and models say it. many: the word of messages, "images". argument: what
     stands for one where `dlcli predict` is explained. default: the dataset that is meant where none
     is named, None where one must be. shown: the dataset for which `dlcli models show` builds a
-    model. options: the keys of [data] that a user's own files take. task: what a model of such
-    samples is trained for, a name of `train.task.TASKS`.
+    model. options: the keys of [data] that it takes. task: what a model of such
+    samples is trained for, a module of `dlcli.train`.
     """
 
     name: str
@@ -63,13 +79,19 @@ class Kind(Protocol):
     argument: str
     default: str | None
     shown: str
-    options: Sequence[str]
+    options: Mapping[str, Setting]
     task: str
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """What a model is built for: of the dataset `name`, whose module says SHAPE = `base`.
 
         UsageError: an option that does not apply, or a value out of its range.
+        """
+
+    def load(self, path: Path, seed: int, options: Mapping[str, Any]) -> Dataset:
+        """A user's own file or folder. seed: of the parts that are cut.
+
+        DataError: it is not what it should be. UsageError: an option's value is not possible.
         """
 
     def fit(self, dataset: Dataset) -> Encoder:
@@ -99,12 +121,27 @@ class Kind(Protocol):
         """What a model that explains itself weighs, in words: those of a text that it sees."""
 
 
+@cache
+def names() -> list[str]:
+    """The kinds that there are, by their modules."""
+    modules = (m.name for m in pkgutil.iter_modules(dlcli.data.__path__))
+    return sorted(n.removesuffix(END) for n in modules if n.endswith(END))
+
+
 def of(name: object) -> Kind:
     """The kind by its name. CheckpointError: there is none."""
-    if not isinstance(name, str) or name not in KINDS:
+    if name not in names():
         raise CheckpointError(
             f"samples of the kind {name!r} are not known here",
             hint="it may need a newer version of dlcli",
         )
-    kind: Kind = import_module(KINDS[name]).KIND
+    kind: Kind = import_module(f"dlcli.data.{name}{END}").KIND
     return kind
+
+
+def settings() -> dict[str, Setting]:
+    """The options of all kinds by their names; two kinds that share one mean the same by it."""
+    found: dict[str, Setting] = {}
+    for name in names():
+        found.update(of(name).options)
+    return found

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from dlcli.data.kind import Input, Shape
+from dlcli.data.kind import Input, Setting, Shape
 from dlcli.errors import CheckpointError, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ class Texts:
     argument = "FILE"
     default: str | None = None
     shown = "sst2"
-    options = ("max_length", "vocabulary")
     task = "classify"
+
+    def __init__(self) -> None:
+        self.options = {
+            "max_length": Setting(int, "Words of a text at most; for texts."),
+            "vocabulary": Setting(int, "Ids of the vocabulary at most; for texts."),
+        }
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """The bounds of `base`, or those of the options, with the vocabulary as it turns out."""
@@ -52,6 +57,15 @@ class Texts:
                 why = f"it must be 1 … {high:,}"
                 raise UsageError(f"data.{key} = {value} is not possible", why=why)
         return length, len(_vocabulary(train, most, length))
+
+    def load(self, path: Path, seed: int, options: Mapping[str, Any]) -> Dataset:
+        """A .csv or .tsv with the columns text and label."""
+        from dlcli.data import csv_text
+
+        if os.path.isdir(path) or path.suffix.lower() not in TABLES:
+            why = "for a model of texts it is a name or a table, .csv or .tsv"
+            raise DataError(f"{path}: is not a table of texts", why=why)
+        return csv_text.load(path, seed=seed, options=dict(options))
 
     def fit(self, dataset: Dataset) -> Vocabulary:
         """The words of the training part."""

@@ -1,8 +1,8 @@
 """Recurrent layers over sequences (N, T, features): RNN, LSTM, GRU, and what they share.
 
 The steps of a layer are one op; its input products are part of it (LSTM) or one matmul over N·T
-rows before it. A layer on top of another takes its output, a direction backwards in time runs over the
-same input, and the two directions' outputs lie side by side.
+rows before it. A layer on top of another takes its output, a direction backwards in time runs over
+the same input, and the two directions' outputs lie side by side.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a model is trained for, such as telling classes apart: how it is measured, and what it says
 of a single input.
 
-A `Task` is one implementation of this protocol, the module of this package that `TASKS` names. The
-kind of a dataset's samples names its task, and nothing else asks which it is: `dlcli train`, `eval`
-and `predict` go through it.
+A `Task` is one implementation of this protocol, `TASK` of a module of this package. The kind of a
+dataset's samples names that module, and nothing else asks which it is: `dlcli train`, `eval` and
+`predict` go through it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any, Protocol
 
 from dlcli.data.kind import Encoder, Kind, Shape
 from dlcli.errors import UsageError, did_you_mean
-
-TASKS = {"classify": "dlcli.train.classify"}
 
 
 @dataclass
@@ -110,7 +108,7 @@ class Task(Protocol):
 
 def of(kind: Kind) -> Task:
     """The task of the datasets of a kind."""
-    found: Task = import_module(TASKS[kind.task]).TASK
+    found: Task = import_module(f"dlcli.train.{kind.task}").TASK
     return found
 
 

@@ -152,7 +152,7 @@ def test_the_number_of_threads_changes_no_bit(dlcli, reviews):
 
 
 def test_a_model_needs_samples_of_its_kind(fails, reviews):
-    assert "cnn takes images" in fails(2, "train", "cnn", "--data", reviews)
+    assert "for a model of images" in fails(3, "train", "cnn", "--data", reviews)
     assert "text-lstm takes texts" in fails(2, "train", "text-lstm", "--data", "digits")
     assert "text-cnn takes texts" in fails(2, "models", "show", "text-cnn", "--data", "digits")
     assert "--data sst2" in fails(2, "train", "text-lstm")

@@ -166,7 +166,7 @@ def test_a_mistyped_name_is_a_usage_error_with_a_suggestion(no_data, typo):
 def test_a_path_that_does_not_exist_is_a_data_error(no_data, path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         catalog.load(path)
 
 

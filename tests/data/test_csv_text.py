@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dlcli.data import catalog, csv_text
+from dlcli.data.text_kind import KIND
 from dlcli.errors import DataError, UsageError
 
 ROWS = [(f"review {i} is {'good' if i % 2 else 'bad'}", i % 2) for i in range(40)]
@@ -21,6 +22,10 @@ def table(tmp_path):
     return write
 
 
+def load(path, **options):
+    return catalog.load(path, kind=KIND, **options)
+
+
 def of(rows, header="text,label"):
     return header + "\n" + "".join(f"{text},{label}\n" for text, label in rows)
 
@@ -30,7 +35,7 @@ def texts_of(dataset):
 
 
 def test_a_table_is_cut_in_three_by_class_and_each_text_is_in_one_part(table):
-    dataset = catalog.load(str(table(of(ROWS))))
+    dataset = load(str(table(of(ROWS))))
     assert {part: len(split) for part, split in dataset.splits.items()} == {
         "train": 32,
         "val": 4,
@@ -48,7 +53,7 @@ def test_columns_may_have_any_order_case_and_company(table):
     found = dict(csv_text.texts(path))
     assert found[2] == 'a "b", 0\n2nd line'
     assert sorted(found) == list(range(2, 26, 2))
-    assert catalog.load(str(path)).classes == ["0", "1"]
+    assert load(str(path)).classes == ["0", "1"]
 
 
 def test_a_tsv_is_separated_by_tabs(table):
@@ -58,12 +63,12 @@ def test_a_tsv_is_separated_by_tabs(table):
 
 def test_labels_are_ordered_as_numbers_or_as_words(table):
     rows = [("t", label) for label in (10, 9, "b", "a") for _ in range(3)]
-    assert catalog.load(str(table(of(rows)))).classes == ["9", "10", "a", "b"]
+    assert load(str(table(of(rows)))).classes == ["9", "10", "a", "b"]
 
 
 def test_moving_or_renaming_a_table_leaves_its_fingerprint(table):
     first, moved, other = (
-        catalog.load(str(table(of(rows), name)))
+        load(str(table(of(rows), name)))
         for rows, name in ((ROWS, "a.csv"), (ROWS, "b.csv"), (ROWS[::-1], "c.csv"))
     )
     assert first.fingerprint == moved.fingerprint != other.fingerprint
@@ -93,20 +98,20 @@ def test_moving_or_renaming_a_table_leaves_its_fingerprint(table):
 )
 def test_what_is_wrong_with_a_table_is_said_with_file_and_line(table, content, message):
     with pytest.raises(DataError, match=message) as caught:
-        catalog.load(str(table(content)))
+        load(str(table(content)))
     assert "reviews.csv" in caught.value.what
 
 
 def test_a_row_with_too_many_fields_says_that_quotes_help(table):
     with pytest.raises(DataError) as caught:
-        catalog.load(str(table("text,label\ngood, very good,1\n")))
+        load(str(table("text,label\ngood, very good,1\n")))
     assert caught.value.why == "it has 3 fields, the header has 2"
     assert "quotes" in caught.value.hint
 
 
 def test_a_small_table_is_seen_more_often_than_a_large_one(table):
     epochs = [
-        catalog.load(str(table(of([(f"text {i}", i % 2) for i in range(n)])))).recipe["epochs"]
+        load(str(table(of([(f"text {i}", i % 2) for i in range(n)])))).recipe["epochs"]
         for n in (12, 1000, 9000)
     ]
     assert epochs == [50, 24, 5]
@@ -114,15 +119,15 @@ def test_a_small_table_is_seen_more_often_than_a_large_one(table):
 
 def test_empty_texts_are_texts_and_empty_lines_are_no_rows(table):
     rows = "".join(f",{i % 2}\n\n" for i in range(12))
-    dataset = catalog.load(str(table("text,label\n" + rows)))
+    dataset = load(str(table("text,label\n" + rows)))
     assert texts_of(dataset) == [[]] * 12
 
 
 def test_the_shape_has_the_bound_of_a_text_and_the_words_that_occur_twice(table):
     path = str(table(of(ROWS)))
     words = {"review", "is", "good", "bad"}
-    assert catalog.load(path).shape == (400, len(words) + 2)
-    assert catalog.load(path, max_length=9, vocabulary=4).shape == (9, 4)
+    assert load(path).shape == (400, len(words) + 2)
+    assert load(path, max_length=9, vocabulary=4).shape == (9, 4)
 
 
 @pytest.mark.parametrize(
@@ -130,4 +135,4 @@ def test_the_shape_has_the_bound_of_a_text_and_the_words_that_occur_twice(table)
 )
 def test_an_option_that_is_out_of_range_or_of_images_is_a_usage_error(table, options):
     with pytest.raises(UsageError, match=f"data.{next(iter(options))}"):
-        catalog.load(str(table(of(ROWS))), **options)
+        load(str(table(of(ROWS))), **options)
