@@ -3,17 +3,25 @@
 An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step is then one kernel
 over one array. What changes from step to step (lr, the step's number, the flag) lies in buffers,
 and a step is always the same list of ops, so that it can be recorded and replayed.
+
+A table of which a step reads few rows, as word vectors, can take a lazy step: the rows that were
+read move by the optimiser's formula, bias corrected by the number of the step; all others keep
+their parameters and moments (PyTorch's SparseAdam, but for where ε is added: here as in Adam).
+Plain SGD moves no other row anyhow. RMSprop has no lazy step, and with weight decay or L1 every row
+moves in every step: then all are dense, and so is a table that something else than a lookup uses.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from dlcli_kernels.registry import op as find_op
 
+from .engine import executor
 from .engine.flat import FlatParameters
 from .engine.tape import apply, no_grad
 from .engine.tensor import Tensor, zeros
@@ -26,12 +34,14 @@ class Rule:
 
     op: its kernel. fixed: attributes of it that make this optimiser. settings: those that a user
     may change, with their defaults. states: the buffers that it carries under these settings.
+    lazy: its kernel for the rows of a table, "" if it has none.
     """
 
     op: str
     fixed: Mapping[str, Any]
     settings: Mapping[str, Any]
     states: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    lazy: str = ""
 
 
 def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -44,12 +54,20 @@ def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 RULES: dict[str, Rule] = {
-    "sgd": Rule("sgd_step", {}, {}, lambda s: ()),
+    "sgd": Rule("sgd_step", {}, {}, lambda s: (), "sgd_rows_step"),
     "momentum": Rule(
-        "momentum_step", {"nesterov": False}, {"momentum": 0.9, "dampening": 0.0}, lambda s: ("m",)
+        "momentum_step",
+        {"nesterov": False},
+        {"momentum": 0.9, "dampening": 0.0},
+        lambda s: ("m",),
+        "momentum_rows_step",
     ),
     "nesterov": Rule(
-        "momentum_step", {"nesterov": True, "dampening": 0.0}, {"momentum": 0.9}, lambda s: ("m",)
+        "momentum_step",
+        {"nesterov": True, "dampening": 0.0},
+        {"momentum": 0.9},
+        lambda s: ("m",),
+        "momentum_rows_step",
     ),
     "rmsprop": Rule(
         "rmsprop_step",
@@ -57,8 +75,8 @@ RULES: dict[str, Rule] = {
         {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False},
         _rmsprop_states,
     ),
-    "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v")),
-    "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v")),
+    "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v"), "adam_rows_step"),
+    "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v"), "adam_rows_step"),
 }
 
 
@@ -75,13 +93,15 @@ def make(
     l1: float = 0.0,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    lazy: bool = True,
     **settings: Any,
 ) -> Optimizer:
     """The optimiser `name` over `parameters`, which it moves into one flat buffer.
 
     weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient
-    may be; clip_value: of one element. UsageError for an unknown name or setting, and for a limit
-    that is not positive.
+    may be; clip_value: of one element. lazy: whether a step leaves the rows of tables alone that
+    were not read, where the optimiser can. UsageError for an unknown name or setting, and for a
+    limit that is not positive.
     """
     if name not in RULES:
         raise UsageError(f"unknown optimizer {name!r}", hint=did_you_mean(name, RULES))
@@ -95,7 +115,8 @@ def make(
             raise UsageError(f"{key} {limit} would stop all training", why="it must be positive")
     chosen = {**rule.settings, **settings}
     attrs = {**chosen, **rule.fixed, "weight_decay": weight_decay, "l1": l1}
-    return Optimizer(rule.op, parameters, attrs, rule.states(chosen), clip_norm, clip_value)
+    rows = rule.lazy if lazy and not weight_decay and not l1 else ""
+    return Optimizer(rule.op, parameters, attrs, rule.states(chosen), clip_norm, clip_value, rows)
 
 
 class Optimizer:
@@ -109,9 +130,11 @@ class Optimizer:
         states: tuple[str, ...],
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        lazy: str = "",
     ) -> None:
-        self.flat = FlatParameters(parameters)
-        self.op, self.attrs = op, dict(attrs)
+        self.op, self.lazy, self.attrs = op, lazy, dict(attrs)
+        keep_rows = bool(lazy) and executor.current().has_kernel(find_op(lazy))
+        self.flat = FlatParameters(parameters, keep_rows=keep_rows)
         self.clip_norm, self.clip_value = clip_norm, clip_value
         like = self.flat.data
         self.states = {name: zeros(like.shape, like.dtype) for name in states}
@@ -135,30 +158,37 @@ class Optimizer:
         Moves no parameter or state once the loss or a gradient was not finite: see `halted`.
         """
         self.lr.write(lr)
-        self.flat.settle()
         with no_grad():
             self._update()
 
     def _update(self) -> None:
         """The ops of a step, whether it is halted or not: the host reads nothing."""
-        grad = self.flat.grad
-        self.squares = apply("sum_of_squares", grad)
+        spans, tables = self.flat.settle()
+        grads = [_part(self.flat.grad, span) for span in spans]
+        grads += [rows.values.reshape(-1) for rows in tables]
+        self.squares = _squares(grads)
         apply("check_finite", self.squares, self.halt)
-        if self.clip_value is not None:
+        for grad in grads if self.clip_value is not None else ():
             apply("clip_by_value", grad, limit=self.clip_value)
         if self.clip_norm is not None:
-            squares = self.squares if self.clip_value is None else apply("sum_of_squares", grad)
-            apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
+            squares = self.squares if self.clip_value is None else _squares(grads)
+            for grad in grads:
+                apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
         apply("count_step", self.count, self.halt)
-        operands = {
-            "p": self.flat.data,
-            "g": grad,
-            "lr": self.lr,
-            "step": self.count,
-            "halt": self.halt,
-            **self.states,
-        }
-        apply(self.op, *[operands.get(name) for name in _inputs(self.op)], **self.attrs)
+        for span, grad in zip(spans, grads, strict=False):  # the tables' come after
+            states = {name: _part(state, span) for name, state in self.states.items()}
+            self._move(self.op, p=_part(self.flat.data, span), g=grad, **states)
+        for rows in tables:
+            states = {name: rows.table(state) for name, state in self.states.items()}
+            gradient = {"index": rows.index, "g": rows.values}
+            self._move(self.lazy, p=rows.table(self.flat.data), **gradient, **states)
+
+    def _move(self, name: str, **operands: Tensor) -> None:
+        """A step of the parameters p, by the optimiser's op or by its lazy one."""
+        op = find_op(name)
+        operands |= {"lr": self.lr, "step": self.count, "halt": self.halt}
+        attrs = {key: value for key, value in self.attrs.items() if key in op.attrs}
+        apply(name, *[operands.get(operand) for operand in op.inputs], **attrs)
 
     def halted(self) -> bool:
         """Whether a loss or gradient was not finite; no parameter has been moved since.
@@ -204,7 +234,15 @@ class Optimizer:
         self.count.write(state["step"])
 
 
-def _inputs(op: str) -> tuple[str, ...]:
-    from dlcli_kernels.registry import op as find_op
+def _part(flat: Tensor, span: slice) -> Tensor:
+    """A span of a flat buffer; the buffer itself where that is all of it."""
+    whole = span.start == 0 and span.stop == flat.size
+    return flat if whole else Tensor(flat.data[span])
 
-    return find_op(op).inputs
+
+def _squares(grads: Sequence[Tensor]) -> Tensor:
+    """The squared 2-norm of all the gradients together, in one order."""
+    total: Tensor = apply("sum_of_squares", grads[0])
+    for grad in grads[1:]:
+        apply("add_to", total, apply("sum_of_squares", grad))
+    return total

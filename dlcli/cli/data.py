@@ -35,7 +35,8 @@ def list_(data_dir: Path | None) -> None:
     for info in found:
         counts = " + ".join(f"{count:,}" for count in info.counts.values())
         shape = info.kind.describe(info.shape)
-        rows.append((info.name, _place(info), info.kind.many, counts, shape, len(info.classes)))
+        classes = len(info.classes) or ""
+        rows.append((info.name, _place(info), info.kind.many, counts, shape, classes))
     output.table(("name", "where", "of", "samples", "shape", "classes"), rows, left=3)
     if any(info.how_to_get for info in found):
         output.note("\n`dlcli data show NAME` says how to get one that is not here")
@@ -57,7 +58,7 @@ def show(name: str, data_dir: Path | None) -> None:
     rows: list[tuple[str, object]] = [
         ("shape", info.kind.describe(info.shape)),
         *((part, f"{count:,} {info.kind.many}") for part, count in info.counts.items()),
-        ("classes", ", ".join(info.classes)),
+        *([("classes", ", ".join(info.classes))] if info.classes else []),
         ("recipe", ", ".join(f"{key}={value}" for key, value in info.recipe.items())),
         ("where", _place(info)),
     ]

@@ -60,8 +60,8 @@ def data_settings(function: Any) -> Any:
 @click.argument("model", required=False)
 @click.option(
     "--data",
-    help="A dataset's name, a folder of images or a table of texts, .csv or .tsv"
-    " [default: digits, for images].",
+    help="A dataset's name, a folder of images or sounds, a table of texts, .csv or .tsv,"
+    " or a text to learn its language from [default: digits, for images].",
 )
 @data_settings
 @click.option("--epochs", type=Number(int, 1), help="Passes over the training part.")

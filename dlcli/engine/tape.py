@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dlcli_kernels.registry import op as find_op
-from dlcli_kernels.spec import Op, Spec
+from dlcli_kernels.spec import Op, SparseGradient, Spec
 
 from . import executor
 from .tensor import Tensor
@@ -97,7 +97,8 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def backward(loss: Tensor) -> None:
-    """Adds d loss / d leaf to the `grad` of every leaf that requires it, and consumes the tape.
+    """Adds d loss / d leaf to the `grad` of every leaf that requires it, and consumes the tape. A
+    gradient of few rows goes to the leaf's list `sparse` if it has one.
 
     loss: a scalar, or any shape (its sum is then differentiated). ValueError if it was not
     recorded, or if an earlier pass has consumed what it is made of: where two losses share a part,
@@ -136,6 +137,11 @@ def backward(loss: Tensor) -> None:
                 grad = found.get(name)
                 if grad is None or tensor is None or name not in needed:
                     continue
+                if tensor.leaf and tensor.sparse is not None and isinstance(grad, SparseGradient):
+                    tensor.sparse.append(grad)
+                    continue
+                if isinstance(grad, SparseGradient):
+                    grad = grad.dense(apply)
                 if tensor.leaf:
                     accumulate(tensor, grad)
                 else:

@@ -1,5 +1,6 @@
 """Layers, one file per family."""
 
+from .attention import AdditiveAttention, DotAttention, MultiHeadAttention
 from .conv import Conv1d, Conv2d
 from .dropout import Dropout
 from .embedding import Embedding
@@ -7,18 +8,22 @@ from .linear import Activation, Flatten, Linear
 from .module import Buffer, Module, Parameter, Sequential
 from .norm import BatchNorm, LayerNorm
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from .positional import LearnedPositions, SinusoidalPositions
 from .recurrent import GRU, LSTM, RNN, LastState, Recurrent, detached
+from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "AdditiveAttention",
     "AvgPool2d",
     "BatchNorm",
     "Buffer",
     "Conv1d",
     "Conv2d",
+    "DotAttention",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -26,11 +31,16 @@ __all__ = [
     "GlobalMaxPool2d",
     "LastState",
     "LayerNorm",
+    "LearnedPositions",
     "Linear",
     "MaxPool2d",
     "Module",
+    "MultiHeadAttention",
     "Parameter",
     "Recurrent",
     "Sequential",
+    "SinusoidalPositions",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "detached",
 ]

@@ -194,7 +194,7 @@ def keys() -> list[str]:
 
 def lower_is_better(figure: str) -> bool:
     """Whether a figure improves downwards: losses and errors do."""
-    return figure.endswith(("loss", "error"))
+    return figure.endswith(("loss", "error", "rmse", "perplexity"))
 
 
 def reached(figure: str, value: float | None, threshold: float) -> bool:
