@@ -4,11 +4,12 @@ An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step 
 over one array. What changes from step to step (lr, the step's number, the flag) lies in buffers,
 and a step is always the same list of ops, so that it can be recorded and replayed.
 
-A table of which a step reads few rows, as word vectors, can take a lazy step: the rows that were
-read move by the optimiser's formula, bias corrected by the number of the step; all others keep
-their parameters and moments (PyTorch's SparseAdam, but for where ε is added: here as in Adam).
-Plain SGD moves no other row anyhow. RMSprop has no lazy step, and with weight decay or L1 every row
-moves in every step: then all are dense, and so is a table that something else than a lookup uses.
+Of a table of which a step reads few rows, as word vectors, a lazy step moves the rows that were
+read, by the optimiser's formula with its bias corrected by the number of the step; all others keep
+their parameters and moments. `lazy-adam` is PyTorch's SparseAdam, but for where ε is added: here as
+in Adam. It costs nothing for rows that were not read, and learns rare ones more slowly: in Adam a
+row goes on moving, by its momentum, after it was read. Plain SGD moves no other row anyhow. A table
+that something else than lookups uses takes the dense step: all of its rows have a gradient.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ class Rule:
 
     op: its kernel. fixed: attributes of it that make this optimiser. settings: those that a user
     may change, with their defaults. states: the buffers that it carries under these settings.
-    lazy: its kernel for the rows of a table, "" if it has none.
+    rows: its kernel for the rows of a table, "" if it has none. lazy: whether it goes by it.
     """
 
     op: str
     fixed: Mapping[str, Any]
     settings: Mapping[str, Any]
     states: Callable[[Mapping[str, Any]], tuple[str, ...]]
-    lazy: str = ""
+    rows: str = ""
+    lazy: bool = False
 
 
 def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -76,6 +78,9 @@ RULES: dict[str, Rule] = {
         _rmsprop_states,
     ),
     "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v"), "adam_rows_step"),
+    "lazy-adam": Rule(
+        "adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v"), "adam_rows_step", lazy=True
+    ),
     "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v"), "adam_rows_step"),
 }
 
@@ -93,15 +98,15 @@ def make(
     l1: float = 0.0,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    lazy: bool = True,
+    lazy: bool | None = None,
     **settings: Any,
 ) -> Optimizer:
     """The optimiser `name` over `parameters`, which it moves into one flat buffer.
 
     weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient
-    may be; clip_value: of one element. lazy: whether a step leaves the rows of tables alone that
-    were not read, where the optimiser can. UsageError for an unknown name or setting, and for a
-    limit that is not positive.
+    may be; clip_value: of one element. lazy: whether a step leaves alone the rows of tables that
+    were not read; None: as the name says. UsageError for an unknown name or setting, for a limit
+    that is not positive, and for a lazy step of what has none.
     """
     if name not in RULES:
         raise UsageError(f"unknown optimizer {name!r}", hint=did_you_mean(name, RULES))
@@ -115,8 +120,30 @@ def make(
             raise UsageError(f"{key} {limit} would stop all training", why="it must be positive")
     chosen = {**rule.settings, **settings}
     attrs = {**chosen, **rule.fixed, "weight_decay": weight_decay, "l1": l1}
-    rows = rule.lazy if lazy and not weight_decay and not l1 else ""
-    return Optimizer(rule.op, parameters, attrs, rule.states(chosen), clip_norm, clip_value, rows)
+    states, penalised = rule.states(chosen), bool(weight_decay or l1)
+    if must := rule.lazy if lazy is None else lazy:
+        if not rule.rows:
+            raise UsageError(
+                f"{name} has no lazy step", hint=f"those that have one: {_with_rows()}"
+            )
+        if penalised:
+            why = "weight decay and l1 move every row of a table in every step"
+            raise UsageError(f"no lazy step of {name} with them", why=why, hint="use adam")
+    same = (
+        lazy is None and not states and not penalised and _has_rows(rule)
+    )  # the same step, faster
+    rows = rule.rows if must or same else ""
+    return Optimizer(rule.op, parameters, attrs, states, clip_norm, clip_value, rows)
+
+
+def _with_rows() -> str:
+    return ", ".join(name for name, rule in RULES.items() if rule.rows)
+
+
+def _has_rows(rule: Rule) -> bool:
+    """Whether the device can keep gradients of few rows and step by them."""
+    device, needed = executor.current(), (rule.rows, "embedding_rows_grad", "merge_rows")
+    return bool(rule.rows) and all(device.has_kernel(find_op(name)) for name in needed)
 
 
 class Optimizer:
@@ -130,11 +157,10 @@ class Optimizer:
         states: tuple[str, ...],
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        lazy: str = "",
+        rows: str = "",
     ) -> None:
-        self.op, self.lazy, self.attrs = op, lazy, dict(attrs)
-        keep_rows = bool(lazy) and executor.current().has_kernel(find_op(lazy))
-        self.flat = FlatParameters(parameters, keep_rows=keep_rows)
+        self.op, self.rows, self.attrs = op, rows, dict(attrs)
+        self.flat = FlatParameters(parameters, keep_rows=bool(rows))
         self.clip_norm, self.clip_value = clip_norm, clip_value
         like = self.flat.data
         self.states = {name: zeros(like.shape, like.dtype) for name in states}
@@ -165,7 +191,7 @@ class Optimizer:
         """The ops of a step, whether it is halted or not: the host reads nothing."""
         spans, tables = self.flat.settle()
         grads = [_part(self.flat.grad, span) for span in spans]
-        grads += [rows.values.reshape(-1) for rows in tables]
+        grads += [table.values.reshape(-1) for table in tables]
         self.squares = _squares(grads)
         apply("check_finite", self.squares, self.halt)
         for grad in grads if self.clip_value is not None else ():
@@ -178,13 +204,13 @@ class Optimizer:
         for span, grad in zip(spans, grads, strict=False):  # the tables' come after
             states = {name: _part(state, span) for name, state in self.states.items()}
             self._move(self.op, p=_part(self.flat.data, span), g=grad, **states)
-        for rows in tables:
-            states = {name: rows.table(state) for name, state in self.states.items()}
-            gradient = {"index": rows.index, "g": rows.values}
-            self._move(self.lazy, p=rows.table(self.flat.data), **gradient, **states)
+        for table in tables:
+            states = {name: table.of(state) for name, state in self.states.items()}
+            gradient = {"index": table.index, "g": table.values}
+            self._move(self.rows, p=table.of(self.flat.data), **gradient, **states)
 
     def _move(self, name: str, **operands: Tensor) -> None:
-        """A step of the parameters p, by the optimiser's op or by its lazy one."""
+        """A step of the parameters p, by the optimiser's op or by that on rows."""
         op = find_op(name)
         operands |= {"lr": self.lr, "step": self.count, "halt": self.halt}
         attrs = {key: value for key, value in self.attrs.items() if key in op.attrs}

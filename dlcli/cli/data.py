@@ -16,7 +16,8 @@ def main() -> None:
     """The datasets that are known by name.
 
     A dataset may also be a folder of images with a folder per class, or a CSV or TSV file with the
-    columns text and label: its path is its name then.
+    columns text and label, with dates and numbers, or with user, item and rating: its path is its
+    name then.
     """
 
 

@@ -40,7 +40,7 @@ from dlcli.errors import DataError
 @click.option(
     "--top-k",
     type=Number(int, 1),
-    help="How many of the most probable classes are listed [default: 3].",
+    help="How many of the most probable classes are listed [default: 3], or items [default: 10].",
 )
 @click.option(
     "--explain",
@@ -82,7 +82,8 @@ def main(
     For a model of images, INPUT is an image or a folder, which is searched with all that is below
     it, in the order of names; for one of sounds, a WAV file or a folder. For a model of texts it is
     a file or a pipe with a text on each line, answered as they come, or a .csv or .tsv with a
-    column text.
+    column text. For a model of series it is a table, of which what follows its end is told; for one
+    of ratings, lines with a user each, or with a user and an item.
 
     Each gives one line of JSON: its name in "input", the most probable "class" with its
     "probability", and "top" with the next ones, of a sentence its "translation" with its "score",

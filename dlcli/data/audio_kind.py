@@ -118,7 +118,7 @@ def bound(seconds: float | None, rate: int, default: int) -> int:
 
     if seconds is None:
         return default
-    if not 1 <= round(seconds * rate) <= MOST_SECONDS * rate:
+    if not 0 < seconds <= MOST_SECONDS or round(seconds * rate) < 1:  # NaN is refused too
         why = f"it must be above 0 and at most {MOST_SECONDS}"
         raise UsageError(f"data.max_seconds = {seconds} is not possible", why=why)
     return round(seconds * rate)

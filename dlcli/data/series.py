@@ -160,7 +160,7 @@ def dataset(
 ) -> Dataset:
     """A series as parts of windows. base: of it, where window or horizon are not given. column: the
     target, the first unless given; the others are inputs too. season: in steps, that of the
-    dates unless given. ignore_gaps: rows follow each other whatever their dates.
+    dates unless given. ignore_gaps: see `Layout`.
 
     UsageError: an option's value is not possible. DataError: a gap, a series that is too short, or
     a target that never changes in the training part.

@@ -19,8 +19,8 @@ class Scale:
     """Encodes windows: each column by its own mean and deviation; sines and cosines stay.
 
     columns: C names, the target first. mean, std: (C,) float64 over the rows of the training part;
-    of a column that never changes there std is 1. step, season: of the series. ignore_gaps: rows
-    follow each other whatever their dates.
+    of a column that never changes there std is 1. step: of the series. season, ignore_gaps: see
+    `series.Layout`.
     """
 
     def __init__(
@@ -64,16 +64,20 @@ class Scale:
 
     def __call__(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(B, window, C + 2) float64 to the same in float32 and scaled; and (B, 2) float64: mean
-        and deviation of the target, in which the model's answers are to be read.
+        and deviation of the target, in which a model's answers are to be read.
         """
         scaled, C = np.array(samples, np.float64), len(self.columns)
         scaled[..., :C] = (scaled[..., :C] - self.mean) / self.std
         about = np.tile([self.mean[0], self.std[0]], (len(samples), 1))
         return scaled.astype(np.float32), about
 
-    def values(self, scaled: np.ndarray) -> np.ndarray:
-        """A model's answers in the units of the target: float64."""
-        return self.mean[0] + self.std[0] * scaled.astype(np.float64)
+    @staticmethod
+    def values(answers: np.ndarray, about: np.ndarray) -> np.ndarray:
+        """A model's answers (B, horizon) in the units of the target, float64. about: of the batch,
+        see `__call__`.
+        """
+        found: np.ndarray = about[:, :1] + about[:, 1:] * answers.astype(np.float64)
+        return found
 
     def last(self, series: Series, window: int) -> np.ndarray:
         """The last window of a series: (window, C + 2) float64.
@@ -113,8 +117,10 @@ class Scale:
             gaps = stored["ignore_gaps"]  # type: ignore[index]
             if not (isinstance(columns, list) and len(columns) <= MOST_COLUMNS):
                 raise TypeError(f"columns must be a list of at most {MOST_COLUMNS}")
-            if not all(type(name) is str for name in columns) or type(gaps) is not bool:
+            if not all(type(name) is str for name in columns):
                 raise TypeError("columns must be names")
+            if type(gaps) is not bool:
+                raise TypeError("ignore_gaps must be true or false")
             numbers = [*mean, *std, *([] if season is None else [season])]
             if not all(type(v) in (int, float) for v in numbers):
                 raise TypeError("mean, std and season must be numbers")

@@ -41,7 +41,7 @@ class Rows:
     index: Tensor
     values: Tensor
 
-    def table(self, flat: Tensor) -> Tensor:
+    def of(self, flat: Tensor) -> Tensor:
         """The table's own part of a flat buffer."""
         return Tensor(flat.data[self.part].reshape(self.rows, self.values.shape[1]))
 

@@ -192,14 +192,15 @@ def _answers(
     on_batch: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray, float]:
     """What the model tells, (n, horizon) in units, and its mean loss."""
+    encode: Any = trained.encode
     parts, total = [], 0.0
     (phase,) = trained.model.phases()
-    loader = Loader(split, trained.encode, batch_size)
+    loader = Loader(split, encode, batch_size)
     with inference(trained.model), closing(loader.epoch(0)) as batches:
         for batch in batches:
             loss, outputs = phase.loss(batch)
             total += loss.item() * len(batch.y)
-            parts.append(trained.encode.values(outputs["answers"].numpy()))
+            parts.append(encode.values(outputs["answers"].numpy(), batch.inputs[-1]))
             if on_batch:
                 on_batch(sum(map(len, parts)), len(split))
     return np.concatenate(parts), total / len(split)
@@ -215,9 +216,9 @@ def _told(trained: Trained, series: Any) -> dict[str, Any]:
     except DataError as error:
         said = ": ".join(filter(None, (error.what, error.why)))
         return {"error": said.removeprefix(f"{series.name}: ")}
-    x, _ = encode(window[None])
+    x, about = encode(window[None])
     with inference(trained.model):
-        values = encode.values(trained.model(on_device(x)).numpy())[0]
+        (values,) = encode.values(trained.model(on_device(x)).numpy(), about)
     told = zip(dates, values, strict=True)
     forecast = [{"date": write(date, series.form), "value": float(v)} for date, v in told]
     return {"column": encode.columns[0], "forecast": forecast}

@@ -1,5 +1,6 @@
 """Sounds as samples: batches, folders of one's own, the published spoken digits."""
 
+import math
 import shutil
 
 import numpy as np
@@ -102,7 +103,11 @@ def test_the_rate_and_the_bound_are_options(sounds):
 
 @pytest.mark.parametrize(
     "options",
-    [{"sample_rate": 1}, {"sample_rate": 10**6}, {"max_seconds": 1e9}, {"max_seconds": 1e-9}],
+    [
+        {"sample_rate": 1},
+        {"sample_rate": 10**6},
+        *({"max_seconds": s} for s in (1e9, 1e-9, math.nan, math.inf)),
+    ],
 )
 def test_an_option_that_is_out_of_range_is_a_usage_error(sounds, options):
     with pytest.raises(UsageError, match=f"data.{next(iter(options))}"):

@@ -83,7 +83,7 @@ def additive_scores_grad(dout, queries, keys, v, lengths=None):
 
 
 def grain(*specs):
-    """Ranges of 100,000 tanh and more: some 0.1 ms."""
+    """Ranges of 100,000 tanh and more: some 0.05 ms forwards."""
     q, (s, u) = specs[-4].shape[1], specs[-3].shape[1:]
     return max(1, 100_000 // max(q * s * u, 1))
 

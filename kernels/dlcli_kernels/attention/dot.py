@@ -34,7 +34,10 @@ LENGTHS = [(5, 4, 6, 2, 3), (7, 1, 3, 1, 8), (3, 66, 70, 1, 9)]
 # beyond one tile of a kernel along queries, keys and d
 TILED = [(1, 130, 65, 1, 64), (1, 63, 129, 2, 33), (1, 40, 97, 1, 96), (1, 70, 40, 1, 128)]
 BENCH = [(32, 64, 64, 4, 32), (8, 256, 256, 8, 64), (1, 1024, 1024, 8, 64), (1, 4096, 4096, 1, 64)]
-PREFER = {("cpu", p): ("cpu_tiled",) for p in ("float32", "float64")}
+PREFER = {
+    **{("cpu", p): ("cpu_tiled",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_tiled", "cuda_numba"),
+}
 FORWARD = {
     "float32": Tol(2e-5, 5e-6, why="exp of a sum of d products, which errs by 1e-7 of its size"),
     "float64": Tol(1e-12, 1e-14, why="the same in double precision"),

@@ -14,7 +14,10 @@ from ..spec import Op, case, integers, normal
 SHAPES = [(1, 1), (1, 7), (3, 1, 1), (7, 4, 5), (5, 31), (3, 2, 2, 6), (0, 4), (3, 0, 2), (3, 2, 0)]
 SHAPES += [(5, 33), (9, 2, 36), (3, 128), (2, 1000), (40, 3, 12)]
 BENCH = [(64, 20, 20), (32, 8, 200, 200)]
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER = {
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_pairs",),
+}
 
 
 def some_lengths(n, s):

@@ -8,12 +8,14 @@ import numpy as np
 from ..spec import Op, Tol, case, integers, normal
 
 SIZES = [(1, 1, (1,)), (5, 3, (7,)), (11, 13, (2, 5)), (101, 1, (17,)), (3, 129, (2, 2, 3))]
-SIZES += [(300, 3, (50,)), (70, 132, (1030,)), (2000, 5, (9,))]
+SIZES += [(300, 3, (50,)), (70, 132, (1030,)), (20_000, 5, (90,))]  # the last: far apart
 EMPTY = [(4, 3, (0,)), (4, 3, (2, 0)), (4, 0, (3,)), (6, 5, ()), (0, 3, (2,))]
 MERGED = [(1, 1, 1, 1), (5, 3, 4, 2), (11, 13, 7, 9), (101, 1, 17, 90), (300, 129, 20, 31)]
-MERGED += [(6, 3, 0, 4), (6, 3, 4, 0), (6, 0, 3, 3), (4, 2, 9, 9), (3, 2, 0, 0)]  # V, D, two counts
+MERGED += [(6, 3, 0, 4), (6, 3, 4, 0), (6, 0, 3, 3), (4, 2, 9, 9), (3, 2, 0, 0)]
+MERGED += [(20_000, 4, 60, 50)]  # V, D, two counts
 BENCH = [(25_000, 200, (32, 200)), (100, 256, (50, 100))]
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+PREFER[("cuda", "float32")] = ("cuda_raw_sparse",)
 SUMMED = {
     "float32": Tol(1e-5, 2e-6, why="a sum of up to some thousand rows, one after the other"),
     "float64": Tol(1e-13, 1e-14, why="the same in double precision"),

@@ -7,6 +7,7 @@ N=128, T=28, F=28, H=128 in float32 on one core, shared with other work: MEASURE
 import numpy as np
 
 from ..cpu import kernel
+from ..cpu_fetch import fetch_row
 from .cpu_numba import NO_LENGTHS, begin, end_of, present
 from .cpu_product import BLOCK as BLOCK_ROWS
 from .cpu_product import (
@@ -73,6 +74,11 @@ def run(
                     copy(gates[n, t], g)
                     copy(cells[n, t], cells_now[n])
                 m += 1
+                later = t - 1 if reverse else t + 1
+                fetch_row(x, n, later)
+                fetch_row(out, n, later)
+                fetch_row(gates, n, later)
+                fetch_row(cells, n, later)
     for n in range(rows):
         for t in range(max(end_of(n, lengths, length), 0), length):
             out[n, t] = 0.0
@@ -128,6 +134,10 @@ def run_grad(
             copy(to[inputs : inputs + units], h0[n] if is_first else out[n, earlier])
             to[inputs + units] = one
             m += 1
+            fetch_row(gates, n, earlier)
+            fetch_row(x, n, earlier)
+            fetch_row(cells, n, 2 * earlier - t)
+            fetch_row(out, n, 2 * earlier - t)
         product[:] = 0.0
         add_rows(product, dz[used:], panels, m, units)
         m = 0

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..spec import Op, Tol, case, normal
 
-SIZES = [(1, 1, 1), (2, 3, 5), (9, 9, 9), (5, 1, 7), (1, 12, 3), (17, 19, 23), (33, 65, 64)]
+SIZES = [(1, 1, 1), (2, 3, 5), (9, 9, 9), (5, 1, 7), (1, 12, 3), (17, 19, 23), (33, 68, 64)]
+SIZES += [(65, 63, 20), (4, 8, 3)]
 EMPTY = [((0,), 4, 3, 2), ((3,), 0, 3, 2), ((3,), 4, 0, 2), ((3,), 4, 3, 0)]
 BENCH = [((64,), 20, 256, 20), ((64,), 1, 256, 20), ((256,), 200, 64, 200)]  # … M, N, K
 WAYS = [(False, False), (False, True), (True, False), (True, True)]
@@ -84,5 +85,8 @@ BMM = Op(
     bench=[case(**operands(*s)) for s in BENCH],
     flops=flops,
     sized=lambda N=64, M=64, K=64, C=64: case(**operands((N,), M, C, K)),
-    prefer={("cpu", p): ("cpu_blas",) for p in ("float32", "float64")},
+    prefer={
+        **{("cpu", p): ("cpu_blas",) for p in ("float32", "float64")},
+        ("cuda", "float32"): ("cuda_raw_batched",),
+    },
 )

@@ -15,7 +15,7 @@ from .shared import HALTED, PREFER, RUNNING, TOLERANCE
 
 SIZES = [(1, 1, 1), (7, 3, 5), (131, 2, 40), (5, 129, 9), (3000, 4, 700), (4, 3, 0), (0, 3, 2)]
 SIZES += [(4, 0, 3)]  # V, D, C
-ON_CPU = {key: names for key, names in PREFER.items() if key[0] == "cpu"}
+BY_ROWS = PREFER | {("cuda", "float32"): ("cuda_raw_rows",)}
 CUT = {"index": 0, "g": 0}
 
 
@@ -94,7 +94,7 @@ def rows_op(name, infer, move, states, settings):
         bench=[case(**operands(25_000, 200, 6400, states), **settings[0])],
         traffic=lambda p, index, g, *others, **attrs: g.nbytes * (3 + 2 * len(states)),
         sized=lambda V=25_000, D=200, N=6400: case(**operands(V, D, N, states), **settings[0]),
-        prefer=ON_CPU,
+        prefer=BY_ROWS,
         precision_of="p",
         wide=("lr", "step"),
     )
