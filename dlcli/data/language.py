@@ -1,7 +1,8 @@
 """Texts to learn a language from, by characters or by words: what the two kinds have in common.
 
-A text file of any content is cut in the order of the text: its last tenth is the test part, the
-twentieth before it the validation part, the rest is trained on.
+A text file of any content is cut in the order of the text: its first twentieth is the validation
+part, its last tenth the test part, and what is between is trained on. So a model is tested on how
+what it has learned goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from dlcli.data.symbols import Symbols
 
 TEST_ONE_IN, VAL_ONE_IN = 10, 20
-LEAST = 3  # symbols of a text: one for each part
 LONG = 20  # windows that a stripe holds at least: a short text is cut into fewer
 STEPS, MOST_EPOCHS, MOST_BATCH = 2000, 50, 50
 BOUNDS = {"sequence": (1, 10_000), "vocabulary": (2, 1_000_000)}
@@ -77,18 +77,17 @@ class Language:
         window, _ = checked(self.base, options)
         codes, symbols = self.read(path)
         n = len(codes) - 1
-        test = n - max(n // TEST_ONE_IN, 1)
-        val = test - max(n // VAL_ONE_IN, 1)
-        if val < window:
+        val, test = max(n // VAL_ONE_IN, 1), n - max(n // TEST_ONE_IN, 1)
+        if test - val < window:
             raise DataError(
                 f"{path}: is too short, it has {self.counted(n)}",
-                why=f"{max(val, 0):,} are left to train on, a window takes {window:,}",
+                why=f"{max(test - val, 0):,} are left to train on, a window takes {window:,}",
                 hint="give a longer text, or a smaller --sequence",
             )
         if len(symbols) < 2:
             why = f"it holds one {self.unit} only, {symbols[0]!r}"
             raise DataError(f"{path}: there is nothing to predict", why=why)
-        ends = {"train": (0, val), "val": (val, test), "test": (test, n)}
+        ends = {"train": (val, test), "val": (0, val), "test": (test, n)}
         splits = {
             part: Stream(part, codes, symbols, *between, window) for part, between in ends.items()
         }
@@ -98,7 +97,7 @@ class Language:
             classes=[],
             shape=shape,
             splits=dict(splits),
-            recipe=recipe(val, window),
+            recipe=recipe(test - val, window),
             fingerprint=fingerprint([], shape, dict(splits)),
             source=str(path),
             kind=self,

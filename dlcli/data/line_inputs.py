@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any
 
 from dlcli.data.kind import Input
@@ -37,7 +35,7 @@ def inputs(names: Iterable[str], make: Make, readers: Mapping[str, Read]) -> Ite
         if name == "-":
             if batch:
                 yield batch
-            yield from as_they_come(_piped(make))
+            yield from _piped(make)
             batch = []
             continue
         for item in _file(name, make, readers):
@@ -64,44 +62,16 @@ def _file(name: str, make: Make, readers: Mapping[str, Read]) -> Iterator[Input]
         yield Input(name, error=": ".join(filter(None, (error.what, error.why))))
 
 
-def _piped(make: Make) -> Iterator[Input]:
+def _piped(make: Make) -> Iterator[list[Input]]:
+    """The lines of standard input that are there, at least one, at most BATCH."""
     from dlcli.data import text_lines
 
-    for number, line in enumerate(text_lines.from_pipe(sys.stdin.buffer), 1):
-        name = f"-:{number}"
-        yield Input(name, error=TOO_LONG) if line is None else make(name, line)
-
-
-def as_they_come(items: Iterator[Input]) -> Iterator[list[Input]]:
-    """Batches of what is there already, at least one, at most BATCH.
-
-    A thread reads ahead, so that nobody waits for more than the next item: an item that is there is
-    never held back until others come.
-    """
-    ready: SimpleQueue[Input | BaseException | None] = SimpleQueue()
-
-    def read() -> None:
-        try:
-            for item in items:
-                ready.put(item)
-            ready.put(None)
-        except BaseException as error:  # carried to the thread that consumes
-            ready.put(error)
-
-    Thread(target=read, name="dlcli-stdin", daemon=True).start()
-    ended: BaseException | None = None
-    going = True
-    while going:
-        found = [ready.get()]
-        try:
-            while len(found) < BATCH and isinstance(found[-1], Input):
-                found.append(ready.get_nowait())
-        except Empty:
-            pass
-        if not isinstance(found[-1], Input):
-            last, going = found.pop(), False
-            ended = last if isinstance(last, BaseException) else None
-        if found:
-            yield [item for item in found if isinstance(item, Input)]
-    if ended is not None:
-        raise ended
+    number = 0
+    for lines in text_lines.arriving(sys.stdin.buffer):
+        for at in range(0, len(lines), BATCH):
+            batch = []
+            for line in lines[at : at + BATCH]:
+                number += 1
+                name = f"-:{number}"
+                batch.append(Input(name, error=TOO_LONG) if line is None else make(name, line))
+            yield batch

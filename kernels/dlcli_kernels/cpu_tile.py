@@ -13,10 +13,11 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 ROWS = 4
+WIDEST = 512  # bits of a vector that there is
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 # Bits of a vector, and vectors of a row: ROWS of them and what they are made of fit the registers.
 BITS, VECTORS = (
-    (512, 4) if _FEATURES.get("avx512f") else (256, 2) if _FEATURES.get("avx2") else (128, 2)
+    (WIDEST, 4) if _FEATURES.get("avx512f") else (256, 2) if _FEATURES.get("avx2") else (128, 2)
 )
 CONTRACT = ("contract",)  # a product and its sum are rounded once
 

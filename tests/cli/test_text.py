@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -116,6 +117,18 @@ def test_a_line_without_end_is_answered_as_soon_as_it_is_too_long(
         assert json.loads(process.stdout.readline())["class"] == "good"
         process.stdin.close()
     assert process.returncode == 3
+
+
+def test_nobody_reading_any_more_ends_an_endless_pipe_quietly(trained_texts, start, environment):
+    command = f"{shlex.join([*start, 'predict', str(trained_texts), '-'])} | head -n 1"
+    endless = f"yes {shlex.quote(GOOD)} | {command}; echo ${{PIPESTATUS[*]}}"
+    done = subprocess.run(
+        ["bash", "-c", endless], capture_output=True, text=True, env=environment, check=True
+    )
+    line, codes = done.stdout.splitlines()
+    assert json.loads(line)["input"] == "-:1"
+    assert codes.split()[1] == "141"  # a broken pipe, as the help says
+    assert not any(word in done.stderr for word in ("Fatal", "Aborted", "Traceback"))
 
 
 def test_files_are_read_by_line_and_tables_by_their_column(dlcli, trained_texts, reviews, tmp_path):

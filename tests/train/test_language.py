@@ -120,7 +120,7 @@ def test_every_character_of_a_part_counts_once_after_all_before_it(data, part, m
     ]
     assert results[0].figures == results[1].figures
     text = "".join(split.symbols[c] for c in split.samples(np.arange(len(split))))
-    before = split.symbols[split.codes[split.first]]
+    before = (*split.symbols, "the beginning")[split.codes[split.first]]
     nats = one_by_one(found, text, before).mean()
     assert results[0].samples == len(split) == told[-1][0] == told[-1][1]
     assert results[0].loss == pytest.approx(nats, rel=1e-5)

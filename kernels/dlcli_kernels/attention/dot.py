@@ -36,7 +36,7 @@ TILED = [(1, 130, 65, 1, 64), (1, 63, 129, 2, 33), (1, 40, 97, 1, 96), (1, 70, 4
 BENCH = [(32, 64, 64, 4, 32), (8, 256, 256, 8, 64), (1, 1024, 1024, 8, 64), (1, 4096, 4096, 1, 64)]
 PREFER = {
     **{("cpu", p): ("cpu_tiled",) for p in ("float32", "float64")},
-    ("cuda", "float32"): ("cuda_raw_tiled", "cuda_numba"),
+    ("cuda", "float32"): ("cuda_raw_tiled",),
 }
 FORWARD = {
     "float32": Tol(2e-5, 5e-6, why="exp of a sum of d products, which errs by 1e-7 of its size"),
@@ -216,7 +216,7 @@ ATTENTION = Op(
     bench=[case(**operands(*s), causal=causal) for s in BENCH for causal in (False, True)],
     flops=lambda q, k, v, lengths=None, *, causal=False, scale=None: 2 * products(q, k, causal),
     sized=lambda N=8, T=256, S=256, H=8, D=64: case(**operands(N, T, S, H, D), causal=False),
-    prefer=PREFER,
+    prefer=PREFER | {("cuda", "float32"): ("cuda_raw_tiled", "cuda_numba")},
 )
 ATTENTION_GRAD = Op(
     "attention_grad",

@@ -80,7 +80,7 @@ def cell_grad_rows(dzx, dzh, dh, dh_next, gates, h):
 def run(out, hidden, gates, zx, w, b, lengths, reverse, h, panels, z, row):
     """hidden begins as the state before the first step and ends as that after the last.
 
-    h (M, K), panels (P, K, 128) and z (P, M, 128) are the product's operands, row (4H,) is scratch.
+    h (M, K), panels (P, K, 64) and z (P, M, 64) are the product's operands, row (4H,) is scratch.
     """
     rows, length, units = out.shape
     wide = 2 * units

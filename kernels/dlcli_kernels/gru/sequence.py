@@ -14,7 +14,7 @@ from .cell import PREFER, one_unit, step
 
 # N, T, H
 SIZES = [(1, 1, 7), (3, 1, 5), (2, 3, 4), (5, 7, 11), (37, 4, 3), (0, 3, 2), (3, 0, 2), (2, 3, 0)]
-LARGE = [(2, 3, 127), (9, 2, 128), (2, 2, 129), (131, 2, 5)]
+LARGE = [(2, 2, 127), (9, 2, 128), (1, 1, 129), (131, 2, 5)]
 LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2)]
 LARGE_LENGTHS = [(4, 2, 128), (17, 2, 68)]  # the second: two tiles of sequences, nine of units
 RUNS, RUNS_WITH_LENGTHS = runs(SIZES, LARGE), runs(LENGTHS, LARGE_LENGTHS)

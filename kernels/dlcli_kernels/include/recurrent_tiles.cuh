@@ -82,8 +82,7 @@ __device__ __forceinline__ void product(float (&sum)[PRODUCTS], const float* kep
         for (int i = 0; i < 4; i++)
 #pragma unroll
             for (int j = 0; j < USED; j++) acc[i][j] += __shfl_xor_sync(0xffffffffu, acc[i][j], distance);
-    async_wait<0>();
-    __syncthreads();  // nobody reads a stage any more
+    __syncthreads();  // nobody reads a stage any more, and the copies still under way are empty ones
     if (slice == 0)
 #pragma unroll
         for (int i = 0; i < 4; i++)

@@ -6,7 +6,8 @@ other. The result lies in panels too, (P, M, 64). M is a multiple of 4, filled u
 """
 
 from ..cpu import kernel
-from ..cpu_tile import ROWS, VECTORS, add_thin_tile, add_tile, width
+from ..cpu_gemm import gemm
+from ..cpu_tile import BITS, ROWS, VECTORS, WIDEST, add_thin_tile, add_tile, width
 
 PANEL = 64  # columns: a tile of float32 of the widest vectors, or several narrower ones
 BLOCK = ROWS
@@ -121,11 +122,15 @@ def add_transposed(c, a, b, k, columns):
     """c (M, ≥ columns) += aᵀ · b of the first k ≥ 1 rows of a (≥ k, M) and b (≥ k, ≥ columns).
 
     M is a multiple of 4, columns are rounded up to one of 16. Nothing is laid out anew: what four
-    columns of a share of a cache line stays for the next twelve.
+    columns of a share of a cache line stays for the next twelve. Narrower vectors pass over b more
+    often than is worth it: BLAS then.
     """
     m, next_c = c.shape
     next_a, next_b = a.shape[1], b.shape[1]
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    if BITS < WIDEST:
+        gemm(True, False, m, columns, k, flat_a, next_a, flat_b, next_b, True, flat_c, next_c)
+        return
     for first in range(0, columns, PANEL):
         some = min(PANEL, columns - first)
         for i in range(0, m, BLOCK):

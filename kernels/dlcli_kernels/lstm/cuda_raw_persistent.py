@@ -16,7 +16,7 @@ KERNELS = Persistent(
     "lstm_run",
     "lstm_run_grad",
     gates=4,
-    kept={"lstm_run": {1: 12, 2: 11, 4: 10}, "lstm_run_grad": {1: 12, 2: 12, 4: 11}},
+    kept={1: 12, 2: 11, 4: 10},
     at_once={32: 8, 64: 2, 128: 1},
 )
 

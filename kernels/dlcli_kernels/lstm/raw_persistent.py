@@ -32,16 +32,16 @@ class Plan(NamedTuple):
 class Persistent:
     """The kernels `run` and `grad` of a source.
 
-    gates: products of a unit. kept: groups of weights in registers by kernel and by sequences of a
-    block, as many as compile without spills. at_once: blocks of a multiprocessor, which its
-    registers limit, by the units that they are made for.
+    gates: products of a unit. kept: groups of weights in registers by sequences of a block, as many
+    as compile without spills. at_once: blocks of a multiprocessor, which its registers limit, by
+    the units that they are made for.
     """
 
     source: Source
     run: str
     grad: str
     gates: int
-    kept: Mapping[str, Mapping[int, int]]
+    kept: Mapping[int, int]
     at_once: Mapping[int, int]
 
     def plan(self, kernel: str, n: int, h: int) -> Plan:
@@ -54,7 +54,7 @@ class Persistent:
             inputs *= self.gates
         elif self.gates > 1:
             outputs, slices = self.gates, 2
-        kept = self.kept[kernel][rows]
+        kept = self.kept[rows]
         weights = max(inputs // (4 * slices) - kept, 0) * 4 * outputs * 2 * units
         return Plan(units, rows, kept, 4 * (weights + 2 * rows * inputs))
 

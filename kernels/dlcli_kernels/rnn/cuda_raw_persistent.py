@@ -11,13 +11,12 @@ from ..lstm.raw_persistent import Persistent
 from ..raw import Source
 
 SOURCE = Source(__name__, "cuda_raw_persistent.cu")
-WHOLE = {1: 4, 2: 4, 4: 4}  # all groups of the matrix
 KERNELS = Persistent(
     SOURCE,
     "rnn_run",
     "rnn_run_grad",
     gates=1,
-    kept={"rnn_run": WHOLE, "rnn_run_grad": WHOLE},
+    kept={1: 4, 2: 4, 4: 4},  # all
     at_once={32: 12, 64: 6, 128: 2},
 )
 
