@@ -1,5 +1,5 @@
-"""Optimiser steps on the rows of a table that have a gradient: lazy ones, which leave all other rows,
-parameters and states, as they are.
+"""Optimiser steps on the rows of a table that have a gradient: lazy ones, which leave all other
+rows, parameters and states, as they are.
 
 p and the states are (V, D); g (C, D) is the gradient of the rows index (C,), which ascend, each
 once; places that are left over have an index of V or more. A row is moved as `op.py` moves a
