@@ -176,4 +176,5 @@ def recipe(n: int, window: int) -> dict[str, object]:
     """
     batch = min(max(n // (window * LONG), 1), MOST_BATCH)
     epochs = min(max(-(-STEPS * batch * window // n), 1), MOST_EPOCHS)
-    return {"epochs": epochs, "batch_size": batch, "lr": 2e-3, "clip_norm": 1.0}
+    how = {"lr": 5e-3, "warmup": 20, "clip_norm": 5.0}
+    return {"epochs": epochs, "batch_size": batch, **how}

@@ -21,7 +21,6 @@ from dlcli.errors import UsageError
 from dlcli.nn import losses
 from dlcli.nn.module import Buffer
 
-FORGET = 1.0  # added to the biases of forget gates before training
 State = list[tuple[Tensor, ...]]  # of each layer (h, c), each (N, hidden)
 
 
@@ -116,17 +115,6 @@ class LanguageModel(nn.Module):
         self.head = Tied(vectors, ids) if tied else nn.Linear(hidden, ids)
         self.carried = Carried(layers, hidden)
         self.passing: State | None = None  # the same while nothing is trained; in no checkpoint
-
-    def initialize(self, seed: int) -> None:
-        """As every model; but an LSTM begins with forget gates that let through most of the state
-        (Jozefowicz et al. 2015).
-        """
-        super().initialize(seed)
-        for k in range(self.lstm.layers):
-            bias = self.lstm.parameter("bias", f"l{k}")
-            values = bias.numpy()
-            values[self.lstm.hidden : 2 * self.lstm.hidden] += FORGET
-            bias.write(values)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """ids (N, T) int64 and goes_on (N,) of 0 or 1 → (N·T, ids): row n goes on with the state

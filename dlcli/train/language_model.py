@@ -99,12 +99,12 @@ def write(
     top_p: float | None,
 ) -> Iterator[str]:
     """Up to `length` symbols that follow the prompt, one by one, by the random numbers of (seed,
-    sample). Without a prompt they follow a line's end. Nothing unknown is ever written.
+    sample). The prompt is taken to follow a line's end. Nothing unknown is ever written.
 
     NonFiniteError: the model's scores are not finite.
     """
     encoder: Any = trained.encode
-    given = encoder.encode(prompt) if prompt else np.array([_beginning(trained)])
+    given = np.append(_beginning(trained), encoder.encode(prompt))
     random = Generator(seed, "generate", sample)
     drawn: list[float] = []
     trained.model.eval()

@@ -61,6 +61,7 @@ def weights(run: Path) -> bytes:
 @pytest.mark.parametrize("model", ["char-lm", "word-lm"])
 def test_a_resumed_run_has_the_same_bits_as_one_that_never_stopped(dlcli, play, model):
     given = ("--data", play, *SHORT, "--batch-size", "4", "--schedule", "constant")
+    given += ("--set", "warmup=0")  # of as many steps as there are
     assert dlcli("train", model, *given, "--max-steps", "30", "-o", "whole").code == 0
     assert dlcli("train", model, *given, "--max-steps", "7", "-o", "cut").code == 0
     resumed = dlcli("train", "--resume", "cut", "--max-steps", "30", "--no-plots")
@@ -277,7 +278,7 @@ def test_a_model_that_makes_nothing_says_so(fails, trained):
 
 def test_a_reader_that_has_enough_ends_it_quietly(letters, start, environment):
     process = subprocess.Popen(
-        [*start, "generate", str(letters), "--length", "1000000"],
+        [*start, "generate", str(letters), "--length", "1000000", "-q"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
@@ -291,7 +292,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(letters, start, environment):
 
 def test_ctrl_c_ends_it_quietly(letters, start, environment):
     process = subprocess.Popen(
-        [*start, "generate", str(letters), "--length", "1000000"],
+        [*start, "generate", str(letters), "--length", "1000000", "-q"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,

@@ -228,10 +228,19 @@ def test_the_same_seed_and_number_give_the_same_text_and_others_another(data):
     assert all(len(text) == 30 for text in texts)
 
 
-def test_a_longer_text_begins_with_the_shorter_one_and_no_prompt_is_a_new_line(data):
+def test_a_longer_text_begins_with_the_shorter_one(data):
     found = trained(data)
     assert text_of(found, length=600).startswith(text_of(found))
-    assert text_of(found) == text_of(found, prompt="\n")
+
+
+def test_a_text_and_its_prompt_follow_the_end_of_a_line(data):
+    found = trained(data)
+    first, state = found.encode.ids["\n"], found.model.initial(1)
+    with tape.no_grad():
+        ids = np.append(first, found.encode.encode("ac"))
+        scores, _ = found.model.run(on_device(ids[np.newaxis]), state)
+    best = found.encode.symbols[int(scores.numpy()[-1, 1:].argmax())]
+    assert text_of(found, prompt="ac", length=1, temperature=0.0) == best
 
 
 def test_the_best_is_taken_at_temperature_0_and_of_one(data):
