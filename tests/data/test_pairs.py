@@ -34,13 +34,13 @@ def test_no_sentence_is_in_two_parts_whatever_its_punctuation():
 def test_parts_are_a_function_of_the_seed_and_of_no_order():
     sources = [f"sentence {i}" for i in range(100)]
 
-    def test_part(given, seed):
+    def tested(given, seed):
         return {given[i] for i in cut(given, seed)["test"]}
 
-    assert test_part(sources, 1) == test_part(sources[::-1], 1)
-    assert test_part(sources, 1) != test_part(sources, 2)
+    assert tested(sources, 1) == tested(sources[::-1], 1)
+    assert tested(sources, 1) != tested(sources, 2)
     more = [*sources, *(f"another {i}" for i in range(9))]
-    assert len(test_part(sources, 1) & test_part(more, 1)) >= 7  # few sentences move
+    assert len(tested(sources, 1) & tested(more, 1)) >= 7  # few sentences move
 
 
 def test_three_sentences_are_the_least():

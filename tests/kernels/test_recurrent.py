@@ -79,7 +79,7 @@ def by_numbers(step, zx, h0, reverse):
     return out, np.array(last)
 
 
-def same(got, want, what=""):
+def assert_same(got, want, what=""):
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14, err_msg=what)
 
 
@@ -93,8 +93,8 @@ def test_a_vanilla_run_is_elman_s_formula_number_by_number(call, act, reverse):
     outs = call("rnn_sequence", zx, h0, w, lengths, act=act, reverse=reverse)
     weights = w.tolist()
     out, last = by_numbers(lambda z, h: rnn_step(z, h, weights, act), zx, h0, reverse)
-    same(outs["out"], out)
-    same(outs["h_last"], last)
+    assert_same(outs["out"], out)
+    assert_same(outs["h_last"], last)
 
 
 @BOTH
@@ -107,8 +107,8 @@ def test_a_gru_run_is_pytorch_s_formula_number_by_number(call, reverse):
     outs = call("gru_sequence", zx, h0, w, b, lengths, reverse=reverse)
     weights, bias = w.tolist(), b.tolist()
     out, last = by_numbers(lambda z, h: gru_step(z, h, weights, bias), zx, h0, reverse)
-    same(outs["out"], out)
-    same(outs["h_last"], last)
+    assert_same(outs["out"], out)
+    assert_same(outs["h_last"], last)
 
 
 @BOTH
@@ -119,7 +119,7 @@ def test_a_vanilla_step_is_elman_s_formula_number_by_number(call, act):
     want = [
         [ACTS[act](a + b) for a, b in zip(*rows, strict=True)] for rows in zip(zx, zh, strict=True)
     ]
-    same(h, want)
+    assert_same(h, want)
 
 
 @BOTH
@@ -129,11 +129,13 @@ def test_a_gru_step_is_the_run_s_and_keeps_what_its_gradient_needs(call):
     zh[:, 2 * UNITS :] += b
     outs = call("gru_cell", zx, zh, h)
     for n in range(4):
-        same(outs["h_next"][n], gru_step(zx[n].tolist(), h[n].tolist(), w.tolist(), b.tolist()))
+        assert_same(
+            outs["h_next"][n], gru_step(zx[n].tolist(), h[n].tolist(), w.tolist(), b.tolist())
+        )
     r, z, gate, q = np.split(outs["gates"], 4, axis=1)
-    same(q, zh[:, 2 * UNITS :])
-    same(gate, np.tanh(zx[:, 2 * UNITS :] + r * q))
-    same(outs["h_next"], gate + z * (h - gate))
+    assert_same(q, zh[:, 2 * UNITS :])
+    assert_same(gate, np.tanh(zx[:, 2 * UNITS :] + r * q))
+    assert_same(outs["h_next"], gate + z * (h - gate))
 
 
 @BOTH
@@ -143,7 +145,7 @@ def test_a_gru_step_that_is_saturated_keeps_or_replaces_its_state_exactly(call):
     zx = np.array([[big, big, 0.5], [-big, -big, 0.5], [big, -big, 0.5]])
     zh, h = np.array([[0.0, 0.0, 2.0]] * 3), np.full((3, 1), 0.25)
     after = call("gru_cell", zx, zh, h)["h_next"]
-    same(after[:, 0], [0.25, math.tanh(0.5), math.tanh(2.5)])
+    assert_same(after[:, 0], [0.25, math.tanh(0.5), math.tanh(2.5)])
 
 
 @BOTH
@@ -155,13 +157,13 @@ def test_runs_are_their_steps_one_after_the_other(call, reverse):
     h = h0
     for t in sorted(range(STEPS), reverse=reverse):
         h = call("gru_cell", np.ascontiguousarray(zx[:, t]), h @ w.T + bias, h)["h_next"]
-        same(found["out"][:, t], h)
+        assert_same(found["out"][:, t], h)
     thin = np.ascontiguousarray(zx[..., :UNITS])
     found, h = call("rnn_sequence", thin, h0, w[:UNITS], act="relu", reverse=reverse), h0
     for t in sorted(range(STEPS), reverse=reverse):
         step = np.ascontiguousarray(thin[:, t])
         h = call("rnn_cell", step, h @ w[:UNITS].T, act="relu")["h"]
-        same(found["out"][:, t], h)
+        assert_same(found["out"][:, t], h)
 
 
 def operands(name, seed):
@@ -242,7 +244,7 @@ def test_a_row_does_not_depend_on_which_rows_run_with_it(name, rows, reverse):
     whole = run(name, *ins.values(), lengths, reverse=reverse)
     parts = run(name, *ins.values(), lengths, rows=rows, reverse=reverse)
     for key in whole:
-        same(parts[key], whole[key], key)
+        assert_same(parts[key], whole[key], key)
 
 
 @WAYS
@@ -252,7 +254,7 @@ def test_variants_and_references_give_the_same_gradients(name, reverse):
     outs = reference(name, *ins.values(), lengths, reverse=reverse)
     found, want = (gradients(c, name, ins, outs, 7, reverse) for c in (run, reference))
     for key in ins:
-        same(found[key], want[key], key)
+        assert_same(found[key], want[key], key)
 
 
 def test_a_single_nan_of_an_input_reaches_the_steps_after_it_and_no_other_row():

@@ -47,7 +47,7 @@ def same(ours, wanted):
     np.testing.assert_allclose(ours, wanted, rtol=1e-10, atol=1e-13)
 
 
-def compare(torch, call, name, cell, with_state, **attrs):
+def assert_as_pytorch(torch, call, name, cell, with_state, **attrs):
     """Everything that a step gives, from inputs and parameters alike."""
     x, h, dh = normals(1, (ROWS, INPUTS), (ROWS, UNITS), (ROWS, UNITS))
     after, (dx, dh0, dw_ih, dw_hh, db_ih, db_hh) = theirs(torch, cell, x, h, dh)
@@ -67,10 +67,10 @@ def compare(torch, call, name, cell, with_state, **attrs):
 @pytest.mark.parametrize("act", ["tanh", "relu"])
 def test_a_vanilla_step_and_its_gradients_are_those_of_pytorch(torch, call, act):
     cell = torch.nn.RNNCell(INPUTS, UNITS, nonlinearity=act, dtype=torch.float64)
-    compare(torch, call, "rnn_cell", cell, with_state=False, act=act)
+    assert_as_pytorch(torch, call, "rnn_cell", cell, with_state=False, act=act)
 
 
 @BOTH
 def test_a_gru_step_and_its_gradients_are_those_of_pytorch(torch, call):
     cell = torch.nn.GRUCell(INPUTS, UNITS, dtype=torch.float64)
-    compare(torch, call, "gru_cell", cell, with_state=True)
+    assert_as_pytorch(torch, call, "gru_cell", cell, with_state=True)
