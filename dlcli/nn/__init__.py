@@ -1,13 +1,17 @@
 """Layers, one file per family."""
 
 from .conv import Conv1d, Conv2d
+from .conv_transpose import ConvTranspose2d
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Activation, Flatten, Linear
 from .module import Buffer, Module, Parameter, Sequential
-from .norm import BatchNorm, LayerNorm
+from .norm import BatchNorm, InstanceNorm, LayerNorm
+from .penalty import gradient_penalty
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .recurrent import GRU, LSTM, RNN, LastState, Recurrent, detached
+from .resample import ReflectionPad2d, Upsample
+from .spectral import SpectralNorm
 
 __all__ = [
     "GRU",
@@ -19,11 +23,13 @@ __all__ = [
     "Buffer",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "Embedding",
     "Flatten",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
+    "InstanceNorm",
     "LastState",
     "LayerNorm",
     "Linear",
@@ -31,6 +37,10 @@ __all__ = [
     "Module",
     "Parameter",
     "Recurrent",
+    "ReflectionPad2d",
     "Sequential",
+    "SpectralNorm",
+    "Upsample",
     "detached",
+    "gradient_penalty",
 ]
