@@ -254,9 +254,8 @@ def bce_gradient(call, ins, outs, douts, needed):
 
 
 def bce_grad_gradient(call, ins, outs, douts, needed):
-    """By dout itself; by x, g · dout · (1 + (p − 1) y) σ′(x); by y, −g · dout · (1 + (p − 1) σ(−x)).
-
-    None by pos_weight.
+    """By dout itself; with gd = g · dout, by x gd · (1 + (p − 1) y) σ′(x), by y
+    −gd · (1 + (p − 1) σ(−x)). None by pos_weight.
     """
     grads = {"pos_weight": None}
     if "dout" in needed:

@@ -12,6 +12,8 @@ import numpy as np
 from ..cpu import kernel
 from . import taps
 
+U = np.uint64  # with signed indices Numba's test for negative ones costs more than the sums
+
 # --- one element makes each output ----------------------------------------------------------------
 
 
@@ -104,10 +106,10 @@ def mix(out, x, images, size, c, rows, row_shares, columns, column_shares, line)
             blend(line, x[first : first + narrow], x[second : second + narrow], a, b)
             at = (i * count + p) * wide
             for q in range(columns.shape[0]):
-                j, k = columns[q, 0] * c, columns[q, 1] * c
-                dst = out[at + q * c : at + (q + 1) * c]
+                o, j, k = U(at + q * c), U(columns[q, 0] * c), U(columns[q, 1] * c)
                 a, b = column_shares[q, 0], column_shares[q, 1]
-                blend(dst, line[j : j + c], line[k : k + c], a, b)
+                for e in range(U(c)):
+                    out[o + e] = a * line[j + e] + b * line[k + e]
 
 
 @kernel
@@ -121,10 +123,12 @@ def unmix(out, dout, images, size, c, rows, row_shares, columns, column_shares, 
             at = (i * count + p) * wide
             line[:] = 0
             for q in range(columns.shape[0]):
-                j, k = columns[q, 0] * c, columns[q, 1] * c
-                src = dout[at + q * c : at + (q + 1) * c]
+                o, j, k = U(at + q * c), U(columns[q, 0] * c), U(columns[q, 1] * c)
                 a, b = column_shares[q, 0], column_shares[q, 1]
-                spread(line[j : j + c], line[k : k + c], src, a, b)
+                for e in range(U(c)):
+                    line[j + e] += a * dout[o + e]
+                for e in range(U(c)):
+                    line[k + e] += b * dout[o + e]
             first, second = (i * h + rows[p, 0]) * narrow, (i * h + rows[p, 1]) * narrow
             a, b = row_shares[p, 0], row_shares[p, 1]
             spread(out[first : first + narrow], out[second : second + narrow], line, a, b)

@@ -6,7 +6,7 @@ The gradient is the transpose: each pixel collects from where it was copied to.
 
 from ..spec import Op, case, normal
 from . import taps
-from .upsample import BLENDED, COPIED, CUT, PREFER
+from .upsample import BLENDED, COPIED, CUT, PREFER, sized_by
 
 
 def infer(x, *, padding):
@@ -93,7 +93,7 @@ PAD_REFLECT, PAD_REFLECT_GRAD = (
         cases=[made(s) for s in SHAPES]
         + [made(SHAPES[0], layout=layout) for layout in ("F", "strided", "reversed")],
         bench=[made(s) for s in BENCH],
-        sized=lambda N=16, H=64, W=64, C=64, made=made: made((N, H, W, C, ((1, 1), (1, 1)))),
+        sized=sized_by(made, ((1, 1), (1, 1))),
         prefer=PREFER,
     )
     for name, shapes, by_taps, grad, tolerance, made in (

@@ -98,6 +98,15 @@ def backward_case(shape, **more):
     return case(dout=normal(n, h * factor[0], w * factor[1], c, **more), factor=factor)
 
 
+def sized_by(made, attribute):
+    """`sized` of an op: the case of images of these extents and this factor or padding."""
+
+    def sized(N=64, H=32, W=32, C=64):
+        return made((N, H, W, C, attribute))
+
+    return sized
+
+
 def ops(name, make, tolerance):
     """An upsampling and its gradient."""
     back = f"{name}_grad"
@@ -117,7 +126,7 @@ def ops(name, make, tolerance):
             cases=[made(s) for s in SHAPES]
             + [made(SHAPES[0], layout=layout) for layout in ("F", "strided", "reversed")],
             bench=[made(s) for s in BENCH],
-            sized=lambda N=64, H=32, W=32, C=64, made=made: made((N, H, W, C, (2, 2))),
+            sized=sized_by(made, (2, 2)),
             prefer=PREFER,
         )
         for op, infer, reference, grad, allowed, made in kinds
