@@ -3,17 +3,26 @@
 An optimiser lays its parameters out in one flat buffer (`engine.flat`); a step is then one kernel
 over one array. What changes from step to step (lr, the step's number, the flag) lies in buffers,
 and a step is always the same list of ops, so that it can be recorded and replayed.
+
+Of a table of which a step reads few rows, as word vectors, a lazy step moves the rows that were
+read, by the optimiser's formula with its bias corrected by the number of the step; all others keep
+their parameters and moments. `lazy-adam` is PyTorch's SparseAdam, but for where ε is added: here as
+in Adam. It costs nothing for rows that were not read, and learns rare ones more slowly: in Adam a
+row goes on moving, by its momentum, after it was read. Plain SGD moves no other row anyhow. A table
+that something else than lookups uses takes the dense step: all of its rows have a gradient.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from dlcli_kernels.registry import op as find_op
 
+from .engine import executor
 from .engine.flat import FlatParameters
 from .engine.tape import apply, no_grad
 from .engine.tensor import Tensor, zeros
@@ -26,12 +35,15 @@ class Rule:
 
     op: its kernel. fixed: attributes of it that make this optimiser. settings: those that a user
     may change, with their defaults. states: the buffers that it carries under these settings.
+    rows: its kernel for the rows of a table, "" if it has none. lazy: whether it goes by it.
     """
 
     op: str
     fixed: Mapping[str, Any]
     settings: Mapping[str, Any]
     states: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    rows: str = ""
+    lazy: bool = False
 
 
 def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -44,12 +56,20 @@ def _rmsprop_states(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 RULES: dict[str, Rule] = {
-    "sgd": Rule("sgd_step", {}, {}, lambda s: ()),
+    "sgd": Rule("sgd_step", {}, {}, lambda s: (), "sgd_rows_step"),
     "momentum": Rule(
-        "momentum_step", {"nesterov": False}, {"momentum": 0.9, "dampening": 0.0}, lambda s: ("m",)
+        "momentum_step",
+        {"nesterov": False},
+        {"momentum": 0.9, "dampening": 0.0},
+        lambda s: ("m",),
+        "momentum_rows_step",
     ),
     "nesterov": Rule(
-        "momentum_step", {"nesterov": True, "dampening": 0.0}, {"momentum": 0.9}, lambda s: ("m",)
+        "momentum_step",
+        {"nesterov": True, "dampening": 0.0},
+        {"momentum": 0.9},
+        lambda s: ("m",),
+        "momentum_rows_step",
     ),
     "rmsprop": Rule(
         "rmsprop_step",
@@ -57,8 +77,11 @@ RULES: dict[str, Rule] = {
         {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False},
         _rmsprop_states,
     ),
-    "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v")),
-    "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v")),
+    "adam": Rule("adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v"), "adam_rows_step"),
+    "lazy-adam": Rule(
+        "adam_step", {"decoupled": False}, ADAM, lambda s: ("m", "v"), "adam_rows_step", lazy=True
+    ),
+    "adamw": Rule("adam_step", {"decoupled": True}, ADAM, lambda s: ("m", "v"), "adam_rows_step"),
 }
 
 
@@ -75,13 +98,15 @@ def make(
     l1: float = 0.0,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    lazy: bool | None = None,
     **settings: Any,
 ) -> Optimizer:
     """The optimiser `name` over `parameters`, which it moves into one flat buffer.
 
     weight_decay: L2 (adamw: decoupled). clip_norm: the most that the 2-norm of the whole gradient
-    may be; clip_value: of one element. UsageError for an unknown name or setting, and for a limit
-    that is not positive.
+    may be; clip_value: of one element. lazy: whether a step leaves alone the rows of tables that
+    were not read; None: as the name says. UsageError for an unknown name or setting, for a limit
+    that is not positive, and for a lazy step of what has none.
     """
     if name not in RULES:
         raise UsageError(f"unknown optimizer {name!r}", hint=did_you_mean(name, RULES))
@@ -95,7 +120,30 @@ def make(
             raise UsageError(f"{key} {limit} would stop all training", why="it must be positive")
     chosen = {**rule.settings, **settings}
     attrs = {**chosen, **rule.fixed, "weight_decay": weight_decay, "l1": l1}
-    return Optimizer(rule.op, parameters, attrs, rule.states(chosen), clip_norm, clip_value)
+    states, penalised = rule.states(chosen), bool(weight_decay or l1)
+    if must := rule.lazy if lazy is None else lazy:
+        if not rule.rows:
+            raise UsageError(
+                f"{name} has no lazy step", hint=f"those that have one: {_with_rows()}"
+            )
+        if penalised:
+            why = "weight decay and l1 move every row of a table in every step"
+            raise UsageError(f"no lazy step of {name} with them", why=why, hint="use adam")
+    same = (
+        lazy is None and not states and not penalised and _has_rows(rule)
+    )  # the same step, faster
+    rows = rule.rows if must or same else ""
+    return Optimizer(rule.op, parameters, attrs, states, clip_norm, clip_value, rows)
+
+
+def _with_rows() -> str:
+    return ", ".join(name for name, rule in RULES.items() if rule.rows)
+
+
+def _has_rows(rule: Rule) -> bool:
+    """Whether the device can keep gradients of few rows and step by them."""
+    device, needed = executor.current(), (rule.rows, "embedding_rows_grad", "merge_rows")
+    return bool(rule.rows) and all(device.has_kernel(find_op(name)) for name in needed)
 
 
 class Optimizer:
@@ -109,9 +157,10 @@ class Optimizer:
         states: tuple[str, ...],
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        rows: str = "",
     ) -> None:
-        self.flat = FlatParameters(parameters)
-        self.op, self.attrs = op, dict(attrs)
+        self.op, self.rows, self.attrs = op, rows, dict(attrs)
+        self.flat = FlatParameters(parameters, keep_rows=bool(rows))
         self.clip_norm, self.clip_value = clip_norm, clip_value
         like = self.flat.data
         self.states = {name: zeros(like.shape, like.dtype) for name in states}
@@ -135,30 +184,37 @@ class Optimizer:
         Moves no parameter or state once the loss or a gradient was not finite: see `halted`.
         """
         self.lr.write(lr)
-        self.flat.settle()
         with no_grad():
             self._update()
 
     def _update(self) -> None:
         """The ops of a step, whether it is halted or not: the host reads nothing."""
-        grad = self.flat.grad
-        self.squares = apply("sum_of_squares", grad)
+        spans, tables = self.flat.settle()
+        grads = [_part(self.flat.grad, span) for span in spans]
+        grads += [table.values.reshape(-1) for table in tables]
+        self.squares = _squares(grads)
         apply("check_finite", self.squares, self.halt)
-        if self.clip_value is not None:
+        for grad in grads if self.clip_value is not None else ():
             apply("clip_by_value", grad, limit=self.clip_value)
         if self.clip_norm is not None:
-            squares = self.squares if self.clip_value is None else apply("sum_of_squares", grad)
-            apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
+            squares = self.squares if self.clip_value is None else _squares(grads)
+            for grad in grads:
+                apply("clip_by_norm", grad, squares, self.halt, max_norm=self.clip_norm)
         apply("count_step", self.count, self.halt)
-        operands = {
-            "p": self.flat.data,
-            "g": grad,
-            "lr": self.lr,
-            "step": self.count,
-            "halt": self.halt,
-            **self.states,
-        }
-        apply(self.op, *[operands.get(name) for name in _inputs(self.op)], **self.attrs)
+        for span, grad in zip(spans, grads, strict=False):  # the tables' come after
+            states = {name: _part(state, span) for name, state in self.states.items()}
+            self._move(self.op, p=_part(self.flat.data, span), g=grad, **states)
+        for table in tables:
+            states = {name: table.of(state) for name, state in self.states.items()}
+            gradient = {"index": table.index, "g": table.values}
+            self._move(self.rows, p=table.of(self.flat.data), **gradient, **states)
+
+    def _move(self, name: str, **operands: Tensor) -> None:
+        """A step of the parameters p, by the optimiser's op or by that on rows."""
+        op = find_op(name)
+        operands |= {"lr": self.lr, "step": self.count, "halt": self.halt}
+        attrs = {key: value for key, value in self.attrs.items() if key in op.attrs}
+        apply(name, *[operands.get(operand) for operand in op.inputs], **attrs)
 
     def halted(self) -> bool:
         """Whether a loss or gradient was not finite; no parameter has been moved since.
@@ -204,7 +260,15 @@ class Optimizer:
         self.count.write(state["step"])
 
 
-def _inputs(op: str) -> tuple[str, ...]:
-    from dlcli_kernels.registry import op as find_op
+def _part(flat: Tensor, span: slice) -> Tensor:
+    """A span of a flat buffer; the buffer itself where that is all of it."""
+    whole = span.start == 0 and span.stop == flat.size
+    return flat if whole else Tensor(flat.data[span])
 
-    return find_op(op).inputs
+
+def _squares(grads: Sequence[Tensor]) -> Tensor:
+    """The squared 2-norm of all the gradients together, in one order."""
+    total: Tensor = apply("sum_of_squares", grads[0])
+    for grad in grads[1:]:
+        apply("add_to", total, apply("sum_of_squares", grad))
+    return total

@@ -79,6 +79,7 @@ EXCEPTIONS = {
     ("dlcli_kernels/cuda_numba.py", "numba_cuda"): "the home of numba.cuda; missing, it is named",
     ("dlcli/nn/functional.py", "dlcli_kernels.elementwise.activations"): "which can be fused",
     ("dlcli/optim.py", "dlcli_kernels.registry"): "the names of an optimiser op's operands",
+    ("dlcli/train/language_model.py", "dlcli_kernels.philox"): "by which text is generated",
     ("dlcli/cli/doctor.py", "scipy.linalg.cython_blas"): "reports the BLAS that Numba calls",
     ("dlcli/cli/doctor.py", "threadpoolctl"): "reports the BLAS that Numba calls",
 }

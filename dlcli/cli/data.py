@@ -16,7 +16,8 @@ def main() -> None:
     """The datasets that are known by name.
 
     A dataset may also be a folder of images with a folder per class, or a CSV or TSV file with the
-    columns text and label: its path is its name then.
+    columns text and label, with dates and numbers, or with user, item and rating: its path is its
+    name then.
     """
 
 
@@ -35,7 +36,8 @@ def list_(data_dir: Path | None) -> None:
     for info in found:
         counts = " + ".join(f"{count:,}" for count in info.counts.values())
         shape = info.kind.describe(info.shape)
-        rows.append((info.name, _place(info), info.kind.many, counts, shape, len(info.classes)))
+        classes = len(info.classes) or ""
+        rows.append((info.name, _place(info), info.kind.many, counts, shape, classes))
     output.table(("name", "where", "of", "samples", "shape", "classes"), rows, left=3)
     if any(info.how_to_get for info in found):
         output.note("\n`dlcli data show NAME` says how to get one that is not here")
@@ -57,7 +59,7 @@ def show(name: str, data_dir: Path | None) -> None:
     rows: list[tuple[str, object]] = [
         ("shape", info.kind.describe(info.shape)),
         *((part, f"{count:,} {info.kind.many}") for part, count in info.counts.items()),
-        ("classes", ", ".join(info.classes)),
+        *([("classes", ", ".join(info.classes))] if info.classes else []),
         ("recipe", ", ".join(f"{key}={value}" for key, value in info.recipe.items())),
         ("where", _place(info)),
     ]

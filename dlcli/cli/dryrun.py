@@ -39,15 +39,16 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
         "batch_size": recipe.batch_size,
         "steps": steps,
         "seconds_per_step": seconds,
-        "images_per_second": recipe.batch_size / seconds,
+        "images_per_second": loader.reading.size / seconds,
         "step_bytes": peak,
         "losses": losses,
     }
     if output.settings.json:
         output.document(found)
         return
-    shape, many = dataset.kind.describe(dataset.shape), dataset.kind.many
-    output.text(f"{name} for {dataset.name}, {shape} in {len(dataset.classes)} classes:")
+    many = dataset.kind.many
+    shape = models.taken(dataset.kind, dataset.shape, dataset.classes)
+    output.text(f"{name} for {dataset.name}, {shape}:")
     output.text()
     models.layers(rows)
     output.text()
@@ -57,7 +58,7 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
         ("parameters", f"{parameters:,}, {parameters * 4 / MIB:.2f} MiB in float32"),
         (
             "memory",
-            f"{peak / MIB:.1f} MiB more at the peak of a step of {recipe.batch_size} {many}"
+            f"{peak / MIB:.1f} MiB more at the peak of a step of {loader.reading.size} {many}"
             if peak is not None
             else "not measured on a GPU",
         ),

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return SIGINT  # a second Ctrl-C while the first one was being answered
     except OSError as error:  # even the message could not be written
-        _silence()
+        output.silence()
         return SIGPIPE if error.errno == errno.EPIPE else OutputError.exit_code
 
 
@@ -91,7 +91,7 @@ def _run(arguments: list[str]) -> int:
         return _report(OutOfMemoryError("out of memory", hint=hint))
     except OSError as error:
         if error.errno == errno.EPIPE:
-            _silence()
+            output.silence()
             return SIGPIPE
         return _report(_from_os(error))
     except Exception as error:  # the last resort: a bug of ours is a short message too
@@ -141,17 +141,6 @@ def _guard_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _silence() -> None:
-    """Sends what is left in the buffers to nowhere: Python would complain about it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            os.dup2(nowhere, stream.fileno())
-        except (OSError, ValueError):  # not a file, or closed
-            continue
-    os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def show(name: str, data: str | None, data_dir: Path | None) -> None:
     info = catalog.describe(name)
     module = catalog.load(name)
     kind = build.kind_of(module)
-    about = datasets.describe(data or kind.shown, data_dir=data_dir)
+    about = datasets.describe(data or kind.shown, data_dir=data_dir, kind=kind)
     if about.kind is not kind:
         why = f"the samples of {about.name} are {about.kind.many}"
         raise UsageError(f"{name} takes {kind.many}", why=why)
@@ -83,10 +83,14 @@ def show(name: str, data: str | None, data_dir: Path | None) -> None:
         shown = list(value) if isinstance(value, tuple) else value
         output.text(f"  {key} = {shown}")
     output.text()
-    shape = kind.describe(about.shape)
-    output.text(f"Layers for {about.name}, {shape} in {len(about.classes)} classes:")
+    output.text(f"Layers for {about.name}, {taken(kind, about.shape, about.classes)}:")
     output.text()
     layers(rows)
+
+
+def taken(kind: Any, shape: tuple[int, ...], classes: list[str]) -> str:
+    """What a model is built for, in words."""
+    return kind.describe(shape) + (f" in {len(classes)} classes" if classes else "")
 
 
 def settings(config: type) -> dict[str, Any]:

@@ -73,6 +73,24 @@ def _write(stream: IO[str], line: str) -> None:
     stream.flush()
 
 
+def silence() -> None:
+    """Sends what is left in the buffers to nowhere, once nobody reads it any more: Python would
+    complain about it at exit.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nowhere, stream.fileno())
+        except (OSError, ValueError):  # not a file, or closed
+            continue
+    os.close(nowhere)
+
+
+def safe(text: str) -> str:
+    """Text as it is, lines and tabs too, but what could steer a terminal is written out."""
+    return "".join(c if c in "\n\t" else printable(c) for c in text)
+
+
 def _colours(stream: IO[str]) -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not plain
@@ -81,14 +99,19 @@ def _colours(stream: IO[str]) -> bool:
 def weighted(label: str, parts: Sequence[Sequence[Any]]) -> None:
     """Words on a terminal's stderr, the more coloured the more they weigh; none elsewhere.
 
-    parts: (word, weight of at least 0) each.
+    parts: (word, weight of at least 0) each. What weighs no more than the mean has no colour, so
+    that a model which looks everywhere does not seem to look at each word in particular; the
+    heaviest has the brightest if it weighs twice the mean or more.
     """
     if not interactive() or not _colours(sys.stderr):
         return
-    most = max((weight for _, weight in parts), default=0.0)
+    weights = [weight for _, weight in parts]
+    mean = sum(weights) / max(len(weights), 1)
+    span = max([mean, *(weight - mean for weight in weights)])
     words = []
     for word, weight in parts:
-        shade = SHADES[min(int(len(SHADES) * weight / most), len(SHADES) - 1)] if most > 0 else 0
+        above = (weight - mean) / span if weight > mean else 0.0
+        shade = SHADES[min(int(len(SHADES) * above), len(SHADES) - 1)]
         shown = printable(word)
         words.append(f"\x1b[97;48;5;{shade}m{shown}\x1b[0m" if shade else shown)
     _write(sys.stderr, f"{label}: {' '.join(words)}")
@@ -104,7 +127,12 @@ def text(line: str = "") -> None:
 
 
 def document(value: Any) -> None:
-    """The result as the one JSON document on stdout.
+    """The result as the one JSON document on stdout."""
+    _write(sys.stdout, as_document(value))
+
+
+def as_document(value: Any) -> str:
+    """A value as JSON that people can read.
 
     JSON has no NaN and no infinity: such a number becomes null, and the key "nonfinite" of an
     object then lists where.
@@ -113,7 +141,7 @@ def document(value: Any) -> None:
     plain = _plain(value, "", lost)
     if lost and isinstance(plain, dict):
         plain["nonfinite"] = lost
-    _write(sys.stdout, json.dumps(plain, indent=2, allow_nan=False))
+    return json.dumps(plain, indent=2, allow_nan=False)
 
 
 def json_line(value: Any) -> str:

@@ -1,6 +1,8 @@
-"""Learning curves and confusion matrices as PNG files. The only import of matplotlib.
+"""Learning curves and confusion matrices as PNG files. Matplotlib is imported in plot*.py alone.
 
 Figures are drawn by the Agg canvas without pyplot, so that no display is needed or looked for.
+What another task draws is in a file of its own, and is found here by its name: `plot.forecast` is
+`forecast` of plot_forecast.py.
 """
 
 from __future__ import annotations
@@ -9,10 +11,20 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix hold their counts
+
+
+def __getattr__(name: str) -> Any:
+    """The function `name` of plot_<name>.py. AttributeError: there is no such file."""
+    module = f"{__name__}_{name}"
+    if find_spec(module) is None:
+        raise AttributeError(f"nothing draws {name!r}")
+    return getattr(import_module(module), name)
 
 
 def curves(
@@ -36,7 +48,7 @@ def curves(
             panel.grid(alpha=0.3)
             if panel.lines:
                 panel.legend()
-        figure.suptitle(_plain(title))
+        figure.suptitle(plain(title))
 
 
 def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> None:
@@ -54,19 +66,19 @@ def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> No
         image = panel.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
         figure.colorbar(image, ax=panel, label="share of the true class")
         ticks = range(len(classes))
-        labels = [_plain(name) for name in classes]
+        labels = [plain(name) for name in classes]
         panel.set_xticks(ticks, labels=labels, rotation=90)
         panel.set_yticks(ticks, labels=labels)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")
-        panel.set_title(_plain(title))
+        panel.set_title(plain(title))
         if len(classes) <= MOST_NUMBERS:
             for (i, j), count in np.ndenumerate(counts):
                 colour = "white" if share[i, j] > 0.5 else "black"
                 panel.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=7)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that is no formula: matplotlib reads what stands between dollar signs as one."""
     return text.replace("$", r"\$")
 

@@ -7,12 +7,9 @@ the model's samples says.
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -25,7 +22,8 @@ from dlcli.cli.options import (
     model_file,
     precision,
 )
-from dlcli.errors import DataError, OutputError, UsageError
+from dlcli.cli.writer import check_new, writer
+from dlcli.errors import DataError
 
 
 @command(
@@ -42,12 +40,17 @@ from dlcli.errors import DataError, OutputError, UsageError
 @click.option(
     "--top-k",
     type=Number(int, 1),
-    help="How many of the most probable classes are listed [default: 3].",
+    help="How many of the most probable classes are listed [default: 3], or items [default: 10].",
 )
 @click.option(
     "--explain",
     is_flag=True,
     help="Add how much each word weighed, in colours on a terminal; for text-attention.",
+)
+@click.option(
+    "--beam",
+    type=Number(int, 1, 100),
+    help="How many beginnings of a translation are followed at a time [default: 1, greedily].",
 )
 @click.option("--keep-going", is_flag=True, help="Exit with 0 even if inputs could not be read.")
 @click.option(
@@ -66,6 +69,7 @@ def main(
     inputs: tuple[str, ...],
     top_k: int | None,
     explain: bool,
+    beam: int | None,
     keep_going: bool,
     out: Path | None,
     model_file: Path | None,
@@ -73,27 +77,29 @@ def main(
     threads: int | None,
     precision: str,
 ) -> int:
-    """Says of which class each INPUT is, an image or a text; - is standard input.
+    """Says of which class each INPUT is, an image, a sound or a text; - is standard input.
 
     For a model of images, INPUT is an image or a folder, which is searched with all that is below
-    it, in the order of names. For a model of texts it is a file or a pipe with a text on each line,
-    answered as they come, or a .csv or .tsv with a column text.
+    it, in the order of names; for one of sounds, a WAV file or a folder. For a model of texts it is
+    a file or a pipe with a text on each line, answered as they come, or a .csv or .tsv with a
+    column text. For a model of series it is a table, of which what follows its end is told; for one
+    of ratings, lines with a user each, or with a user and an item.
 
     Each gives one line of JSON: its name in "input", the most probable "class" with its
-    "probability", and "top" with the next ones; or its name in "input" and an "error". Exits with 3
-    if there were errors.
+    "probability", and "top" with the next ones, of a sentence its "translation" with its "score",
+    of a line of a language the "nats" that each of its characters or words takes on average; or its
+    name in "input" and an "error". Exits with 3 if there were errors.
     """
-    if out is not None and os.path.lexists(out):
-        raise UsageError(f"{out}: exists", why="nothing is overwritten", hint="choose another -o")
+    check_new(out)
     from dlcli.cli import build
     from dlcli.train import task as tasks
 
     build.device(device, threads, precision)
     trained = build.restore(run, model_file)
     task = tasks.of(trained.kind)
-    options = tasks.chosen(task, {"top_k": top_k, "explain": explain})
+    options = tasks.chosen(task, {"top_k": top_k, "explain": explain, "beam": beam})
     bad = total = 0
-    with _writer(out) as write:
+    with writer(out) as write:
         for batch in trained.kind.inputs(inputs, trained.shape):
             lines = _lines(trained, task, batch, options)
             total += len(lines)
@@ -119,30 +125,3 @@ def _lines(
         if "weights" in lines[-1]:
             output.weighted(lines[-1]["class"], lines[-1]["weights"])
     return lines
-
-
-@contextmanager
-def _writer(out: Path | None) -> Iterator[Any]:
-    """Writes whole lines to stdout, or to a file that gets its name when all is in it."""
-    if out is None:
-        yield _flushing(sys.stdout)
-        return
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with open(part, "x", encoding="utf-8") as file:
-            yield _flushing(file)
-            os.fsync(file.fileno())
-        os.replace(part, out)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written", why=error.strerror or "") from error
-    finally:
-        with suppress(OSError):  # never made, where the folder cannot be written
-            part.unlink()
-
-
-def _flushing(stream: IO[str]) -> Any:
-    def write(lines: str) -> None:
-        stream.write(lines)
-        stream.flush()
-
-    return write

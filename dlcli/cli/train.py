@@ -60,8 +60,8 @@ def data_settings(function: Any) -> Any:
 @click.argument("model", required=False)
 @click.option(
     "--data",
-    help="A dataset's name, a folder of images or a table of texts, .csv or .tsv"
-    " [default: digits, for images].",
+    help="A dataset's name, a folder of images or sounds, a table of texts, of a series or of"
+    " ratings, .csv or .tsv, or a text to learn its language from [default: digits, for images].",
 )
 @data_settings
 @click.option("--epochs", type=Number(int, 1), help="Passes over the training part.")
@@ -72,7 +72,8 @@ def data_settings(function: Any) -> Any:
     "--lr", type=Number(float, 0, above=True), help="Learning rate [default: the optimiser's]."
 )
 @click.option(
-    "--optimizer", help="sgd, momentum, nesterov, rmsprop, adam or adamw [default: adam]."
+    "--optimizer",
+    help="sgd, momentum, nesterov, rmsprop, adam, adamw or lazy-adam [default: adam].",
 )
 @click.option(
     "--schedule",

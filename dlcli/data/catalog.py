@@ -5,12 +5,16 @@ A named dataset is a module of this package that has a `DESCRIPTION`; its name i
 
     DESCRIPTION, CLASSES, SHAPE, RECIPE     what it is, and defaults for training on it
     KIND                                    of its samples, "image" if it does not say
+    KINDS                                   instead of KIND and SHAPE, where a model may choose: the
+                                            shape by kind, the usual one first
     COUNTS                                  samples per published part
     FOLDERS                                 where its files lie below a data folder; () if embedded
     FILES, HOMEPAGE                         what to get, and from where
     missing(folder) -> list[str]            the files that a folder lacks
     load_parts(folder) -> dict[str, Part]   the parts: "train", "test", perhaps "val"
     load(folder, seed, options) -> Dataset  instead of load_parts, where parts are not cut at random
+    place(folder) -> Path                   instead of both, where its kind loads it from there as a
+                                            user's own
 
 Named datasets are looked for in the folder that the user gives, then in $DLCLI_DATA, then in the
 user's cache; the first place that has all files is taken.
@@ -30,7 +34,7 @@ import dlcli.data
 from dlcli.data import kind as kinds
 from dlcli.data.dataset import Dataset, DatasetInfo, Part, Subset, fingerprint
 from dlcli.data.image_kind import KIND as IMAGES
-from dlcli.data.kind import Kind
+from dlcli.data.kind import Kind, Shape
 from dlcli.data.split import VAL_ONE_IN, stratified
 from dlcli.errors import DataError, UsageError, did_you_mean
 
@@ -54,15 +58,19 @@ def names() -> list[str]:
     return list(_modules())
 
 
-def describe(name: str, *, data_dir: Path | None = None) -> DatasetInfo:
-    """What is known of a dataset without loading it. UsageError: there is none of that name."""
+def describe(name: str, *, data_dir: Path | None = None, kind: Kind | None = None) -> DatasetInfo:
+    """What is known of a dataset without loading it, as samples of `kind` where it can be read so.
+
+    UsageError: there is none of that name.
+    """
     module = _module(name)
+    shape, kind = _form(module, kind)
     folder = _locate(module, data_dir)
     absent = bool(module.FOLDERS) and folder is None
     return DatasetInfo(
         name=name,
         description=module.DESCRIPTION,
-        shape=module.SHAPE,
+        shape=shape,
         classes=list(module.CLASSES),
         counts=dict(module.COUNTS),
         recipe=dict(module.RECIPE),
@@ -70,7 +78,7 @@ def describe(name: str, *, data_dir: Path | None = None) -> DatasetInfo:
         folder=folder,
         how_to_get=_how_to_get(module, data_dir) if absent else "",
         files=tuple(module.FILES),
-        kind=_kind(module),
+        kind=kind,
     )
 
 
@@ -96,12 +104,14 @@ def load(
     if source not in _modules():
         return _load_path(source, seed, given, kind or IMAGES)
     module = _module(source)
-    kind = _kind(module)
+    base, kind = _form(module, kind)
     if given and not set(given) <= set(kind.options):
         raise _does_not_apply(source, given, kind)
     folder = _locate(module, data_dir)
     if module.FOLDERS and folder is None:
         raise _not_found(source, module, data_dir)
+    if hasattr(module, "place"):
+        return replace(kind.load(module.place(folder), seed, given), name=source, source=source)
     if hasattr(module, "load"):
         return replace(module.load(folder, seed, given), name=source, source=source)
     parts: dict[str, Part] = dict(module.load_parts(folder))
@@ -109,7 +119,7 @@ def load(
         kept, taken = stratified(parts["train"].labels, VAL_ONE_IN, seed=seed)
         train = parts["train"]
         parts |= {"train": Subset(train, kept), "val": Subset(train, taken)}
-    shape = kind.shape(source, module.SHAPE, parts["train"], given)
+    shape = kind.shape(source, base, parts["train"], given)
     return Dataset(
         name=source,
         classes=list(module.CLASSES),
@@ -122,8 +132,15 @@ def load(
     )
 
 
-def _kind(module: ModuleType) -> Kind:
-    return kinds.of(getattr(module, "KIND", IMAGES.name))
+def _form(module: ModuleType, wanted: Kind | None) -> tuple[Shape, Kind]:
+    """The shape and kind of a dataset's samples: those that are wanted, if it can be read so."""
+    forms: dict[str, Shape]
+    if hasattr(module, "KINDS"):
+        forms = module.KINDS
+    else:
+        forms = {getattr(module, "KIND", IMAGES.name): module.SHAPE}
+    name = wanted.name if wanted is not None and wanted.name in forms else next(iter(forms))
+    return forms[name], kinds.of(name)
 
 
 def _does_not_apply(source: str, given: Mapping[str, Any], kind: Kind) -> UsageError:

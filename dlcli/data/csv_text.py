@@ -27,7 +27,6 @@ LEAST_EPOCHS, MOST_EPOCHS, STEPS = 5, 50, 600  # a small table is seen more ofte
 TEXT, LABEL = "text", "label"
 MOST_CLASSES = 1_000
 LEAST = 3  # texts of a class: one for each part
-LAYOUT = "expected a header line with the columns text and label"
 
 
 def load(path: Path, *, seed: int = 0, options: dict[str, int] | None = None) -> Dataset:
@@ -134,6 +133,7 @@ def _places(path: Path, header: list[str], columns: tuple[str, ...]) -> list[int
         if header.count(column) != 1:
             many = "two columns" if column in header else "no column"
             why = did_you_mean(column, header) if any(header) else "the line is empty"
-            raise DataError(f"{path}:1: the header has {many} '{column}'", why=why, hint=LAYOUT)
+            hint = f"expected a header line with the columns {', '.join(columns)}"
+            raise DataError(f"{path}:1: the header has {many} '{column}'", why=why, hint=hint)
         places.append(header.index(column))
     return places

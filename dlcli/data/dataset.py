@@ -21,8 +21,11 @@ from dlcli.data.kind import Kind, Shape
 class Split(Protocol):
     """One part of a dataset.
 
-    labels: (n,) int64, each an index into the dataset's classes. lengths: (n,) of the samples,
-    where they differ, so that those of similar length share a batch; None where they do not.
+    labels: (n,) int64, each an index into the dataset's classes, or numbers that are to be told,
+    (n,) or (n, horizon) float64; None where what is to be predicted is in the samples. lengths:
+    (n,) of the samples, where they differ, so that those of similar length share a batch; None
+    where they do not. A part with an order of its own has, besides,
+    `reading(size, *, training) -> Reading`, see `reading.py`.
     """
 
     labels: np.ndarray

@@ -1,36 +1,18 @@
-"""A folder of images with a folder per class, `FOLDER/<class>/<image>`.
-
-If FOLDER/train holds the class folders, it is the training part, and FOLDER/val and FOLDER/test
-are those parts where they exist. A part that does not exist is a stratified, seeded tenth of the
-images: at least one of each class, and each class keeps at least one for training.
-
-An image lies directly in its class's folder. Hidden files, files with other endings than an
-image's and files beside the class folders have no class and are no samples; a folder within a
-class or an image that is a dangling link is an error, because ignoring it would lose samples in
-silence. Decoding and its limits: see image.py.
+"""A folder of images with a folder per class, `FOLDER/<class>/<image>`, or below FOLDER/train,
+FOLDER/val and FOLDER/test; see class_folder.py. Decoding and its limits: see image.py.
 """
 
-import os
 from pathlib import Path
 
-import numpy as np
-
+from dlcli.data import class_folder
 from dlcli.data.dataset import Dataset, Part, Subset, fingerprint
-from dlcli.data.files import reason
 from dlcli.data.image import SUFFIXES
-from dlcli.data.split import stratified
 from dlcli.data.store import ImageStore, common_shape
-from dlcli.errors import DataError, UsageError
+from dlcli.errors import UsageError
 
 RECIPE: dict[str, object] = {"epochs": 10, "batch_size": 32}
 MAX_SIDE = 2048
-LEAST = 3  # images of a class that is cut into train, val and test
-LAYOUT = "expected FOLDER/<class>/<image>, or FOLDER/train/<class>/<image> and FOLDER/test/…"
-TEST_ONE_IN, VAL_ONE_IN, VAL_ONE_IN_OF_REST = 10, 10, 9
-
-Listing = list[
-    tuple[str, list[tuple[str, int]]]
-]  # per class: its name, (file, bytes) of its images
+IMAGES = class_folder.Sought("image", "images", SUFFIXES)
 
 
 def load(
@@ -47,138 +29,22 @@ def load(
     """
     if image_size is not None and not 1 <= image_size <= MAX_SIDE:
         raise UsageError(f"the image size is {image_size}", why=f"it must be 1 … {MAX_SIDE} pixels")
-    listings, classes = _survey(root)
-    paths, sizes, labels, rows = _flatten(listings, classes)
-    rows = _complete(root, rows, labels, classes, seed)
+    found = class_folder.find(root, IMAGES, seed=seed)
     channels = 1 if grayscale else 3
     if image_size is not None:
         shape = (image_size, image_size, channels)
     else:
-        shape = (*common_shape([root / path for path in paths]), channels)
-    store = ImageStore(root, paths, sizes, labels, shape)
-    splits: dict[str, Part] = {part: Subset(store, rows[part]) for part in ("train", "val", "test")}
+        shape = (*common_shape([root / path for path in found.paths]), channels)
+    store = ImageStore(root, found.paths, found.sizes, found.labels, shape)
+    splits: dict[str, Part] = {
+        part: Subset(store, found.rows[part]) for part in ("train", "val", "test")
+    }
     return Dataset(
         name=root.absolute().name or "images",
-        classes=classes,
+        classes=found.classes,
         shape=shape,
         splits=dict(splits),
         recipe=dict(RECIPE),
-        fingerprint=fingerprint(classes, shape, splits),
+        fingerprint=fingerprint(found.classes, shape, splits),
         source=str(root),
     )
-
-
-def _survey(root: Path) -> tuple[dict[str, Listing], list[str]]:
-    """The listing of each part that exists, and the classes of the training part."""
-    top = [entry.name for entry in _entries(root) if _is_folder(entry, root)]
-    nested = "train" in top and any(
-        _is_folder(entry, root / "train") for entry in _entries(root / "train")
-    )
-    if not nested:
-        listings = {"train": _list(root, "")}
-        if not listings["train"]:
-            loose = any(Path(e.name).suffix.lower() in SUFFIXES for e in _entries(root))
-            why = "images lie in it, but not in a folder per class" if loose else "it is empty"
-            if not loose and any(_entries(root)):
-                why = "there is no folder in it"
-            raise DataError(f"{root}: holds no classes", why=why, hint=LAYOUT)
-    else:
-        if strange := [name for name in top if name not in ("train", "val", "test")]:
-            why = f"beside 'train' there is '{strange[0]}'; only 'val' and 'test' have a meaning"
-            raise DataError(f"{root}: the layout is unclear", why=why, hint=LAYOUT)
-        listings = {part: _list(root, part) for part in ("train", "val", "test") if part in top}
-    classes = [name for name, _ in listings["train"]]
-    if len(classes) < 2:
-        why = "there is nothing to tell apart"
-        raise DataError(f"{root}: holds one class only, '{classes[0]}'", why=why, hint=LAYOUT)
-    for part, listing in listings.items():
-        if unknown := [name for name, _ in listing if name not in classes]:
-            why = f"'{unknown[0]}' is a class of '{part}', but not of 'train'"
-            raise DataError(f"{root}: the parts have different classes", why=why)
-        if part != "train" and not any(files for _, files in listing):
-            raise DataError(f"{root / part}: holds no images", hint="fill it or remove it")
-    for name, files in listings["train"]:
-        least = LEAST if listings.keys() == {"train"} else 4 - len(listings)
-        if len(files) < least:
-            has = f"has {len(files)} image{'s' * (len(files) != 1)}" if files else "has no images"
-            what = f"{root / 'train' if nested else root}: class '{name}' {has}"
-            why = f"at least {least} {'is' if least == 1 else 'are'} needed"
-            raise DataError(what, why=why, hint=f"images end in {', '.join(sorted(SUFFIXES))}")
-    return listings, classes
-
-
-def _flatten(
-    listings: dict[str, Listing], classes: list[str]
-) -> tuple[list[str], list[int], np.ndarray, dict[str, np.ndarray]]:
-    """Paths below the root, sizes and labels of all images, and the rows of each part."""
-    label_of = {name: label for label, name in enumerate(classes)}
-    paths: list[str] = []
-    sizes: list[int] = []
-    labels: list[int] = []
-    rows: dict[str, np.ndarray] = {}
-    for part, listing in listings.items():
-        first = len(paths)
-        for name, files in listing:
-            for file, size in files:
-                paths.append(file)
-                sizes.append(size)
-                labels.append(label_of[name])
-        rows[part] = np.arange(first, len(paths))
-    return paths, sizes, np.array(labels, dtype=np.int64), rows
-
-
-def _complete(
-    root: Path, rows: dict[str, np.ndarray], labels: np.ndarray, classes: list[str], seed: int
-) -> dict[str, np.ndarray]:
-    """Cuts the parts that do not exist from the training part."""
-    rows = dict(rows)
-    one_in = VAL_ONE_IN
-    if "test" not in rows:
-        train = rows["train"]
-        kept, taken = stratified(labels[train], TEST_ONE_IN, seed=seed, stream="folder/test")
-        rows["train"], rows["test"], one_in = train[kept], train[taken], VAL_ONE_IN_OF_REST
-    if "val" not in rows:
-        train = rows["train"]
-        kept, taken = stratified(labels[train], one_in, seed=seed, stream="folder/val")
-        rows["train"], rows["val"] = train[kept], train[taken]
-    return rows
-
-
-def _list(root: Path, part: str) -> Listing:
-    """The class folders below root/part and their images, both by name."""
-    listing: Listing = []
-    for folder in _entries(root / part):
-        if not _is_folder(folder, root / part):
-            continue
-        files = []
-        for entry in _entries(root / part / folder.name):
-            path = root / part / folder.name / entry.name
-            if _is_folder(entry, path.parent):
-                link = " (a symbolic link)" if entry.is_symlink() else ""
-                why = "images lie directly in the folder of their class"
-                raise DataError(f"{path}: a folder{link} inside a class", why=why, hint=LAYOUT)
-            if path.suffix.lower() in SUFFIXES:
-                if not entry.is_file():
-                    why = "a dangling link" if entry.is_symlink() else "not a regular file"
-                    raise DataError(f"{path}: cannot be read", why=why)
-                relative = path.relative_to(root).as_posix()
-                files.append((relative, entry.stat().st_size))
-        listing.append((folder.name, files))
-    return listing
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """What is in a folder and not hidden, by name."""
-    try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed", why=reason(error)) from error
-    return sorted(found, key=lambda entry: entry.name)
-
-
-def _is_folder(entry: "os.DirEntry[str]", parent: Path) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError as error:  # a symbolic link to itself
-        raise DataError(f"{parent / entry.name}: cannot be read", why=reason(error)) from error

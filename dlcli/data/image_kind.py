@@ -5,7 +5,6 @@ with all that is below them, or standard input.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,6 @@ from dlcli.errors import DataError, UsageError
 if TYPE_CHECKING:
     from dlcli.data.dataset import Dataset, Split
     from dlcli.data.normalize import Normalize
-
-BATCH = 64  # images at a time: large enough to be fast, small enough to stream
-MOST_STDIN = 256 << 20  # bytes of an image on standard input
 
 
 class Images:
@@ -85,15 +81,17 @@ class Images:
         return {"image_size": height if height == width else None, "grayscale": channels == 1}
 
     def inputs(self, names: Iterable[str], shape: Shape) -> Iterator[list[Input]]:
-        """Images of files, "-", and what is below folders, in batches of BATCH, in their order."""
-        batch: list[Input] = []
-        for item in _expand(names):
-            batch.append(item if isinstance(item, Input) else _read(item, shape))
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        """Images of files, "-", and what is below folders; see `file_inputs`."""
+        from dlcli.data import file_inputs
+        from dlcli.data.image import SUFFIXES, read_image
+
+        height, width, channels = shape
+        size = (height, width, channels)
+
+        def read(name: str, data: bytes | None) -> Any:
+            return read_image(Path(name) if data is None else data, size, name=name)
+
+        yield from file_inputs.inputs(names, read, SUFFIXES, self.many)
 
     def stack(self, samples: list[Any]) -> Any:
         """(n, H, W, C) uint8."""
@@ -104,47 +102,6 @@ class Images:
     def parts(self, sample: Any, encoder: Any) -> list[str]:
         """Nothing that words could name."""
         return []
-
-
-def _expand(names: Iterable[str]) -> Iterator[str | Input]:
-    """The images to read: files, "-", and what is below folders; a folder without any is bad."""
-    from dlcli.data.image import SUFFIXES
-
-    for name in names:
-        if name == "-" or not os.path.isdir(name):
-            yield name
-            continue
-        found = False
-        problems: list[OSError] = []
-        for folder, below, files in os.walk(name, onerror=problems.append):
-            below.sort()
-            for file in sorted(files):
-                if Path(file).suffix.lower() in SUFFIXES:
-                    found = True
-                    yield os.path.join(folder, file)
-        for problem in problems:
-            yield Input(str(problem.filename), error=problem.strerror or str(problem))
-        if not found and not problems:
-            yield Input(name, error="the folder holds no images")
-
-
-def _read(name: str, shape: Shape) -> Input:
-    from dlcli.data.image import read_image
-
-    height, width, channels = shape
-    size = (height, width, channels)
-    try:
-        if name == "-":
-            data = sys.stdin.buffer.read(MOST_STDIN + 1)
-            return Input(name, read_image(data, size, name=name))
-        return Input(name, read_image(Path(name), size))
-    except DataError as error:
-        return Input(name, error=error_of(name, error))
-
-
-def error_of(name: str, error: DataError) -> str:
-    """An error as a line of output says it, without the name, which the line has."""
-    return ": ".join(filter(None, (error.what.removeprefix(f"{name}: "), error.why)))
 
 
 KIND = Images()

@@ -1,11 +1,10 @@
 """Batches of a part, encoded, prepared by threads ahead of the step that consumes them.
 
 The order of an epoch is a function of (seed, epoch) alone, and a batch of its number in it: the
-number of threads changes nothing, and an epoch can be taken up again at any batch. Samples that
-differ in length are grouped, so that a batch needs little padding: an epoch of reviews then takes
-two thirds of the time. NumPy and
-Pillow release the interpreter's lock, so threads suffice. At most `prefetch` batches (or one per
-worker) are ready or in the making; the threads live as long as the iterator.
+number of threads changes nothing, and an epoch can be taken up again at any batch. Which samples a
+batch holds is the business of a `Reading`. NumPy and Pillow release the interpreter's lock, so
+threads suffice. At most `prefetch` batches (or one per worker) are ready or in the making; the
+threads live as long as the iterator.
 """
 
 from collections import deque
@@ -16,20 +15,20 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from dlcli_kernels.philox import Generator
 
+from dlcli.data import reading
 from dlcli.data.dataset import Split
 from dlcli.errors import UsageError
 
 THREAD_NAME = "dlcli-loader"
-GROUP = 32  # batches whose samples are sorted by length
 Inputs = np.ndarray | tuple[np.ndarray, ...]  # what an encoder makes of samples
 
 
 @dataclass(frozen=True)
 class Batch:
-    """x: (B, H, W, C) float32, or the ids of words (B, T) int64. y: (B,) int64. indices: (B,)
-    int64, positions in the split. more: what the model takes besides x, the lengths of texts.
+    """x: (B, H, W, C) float32, or the ids of words (B, T) int64. y: (B,) int64, what is to be
+    predicted; of texts of which each word is, (B·T,). indices: (B,) int64, positions in the split.
+    more: what the model takes besides x, the lengths of texts.
     """
 
     x: np.ndarray
@@ -47,10 +46,11 @@ class Loader:
     """Iterates over a split in batches.
 
     split: the samples. encode: an `Encoder` of their kind, such as `Normalize`: from samples to
-    the array, or the tuple of arrays, that a model takes.
+    the array, or the tuple of arrays, that a model takes, and where the split has no labels, y.
     batch_size: samples per batch; the last batch of an epoch is shorter unless `drop_last`, which
     leaves `dropped` samples out of each epoch (others each time when shuffling).
-    seed, shuffle: the order is Philox's permutation for (seed, epoch), or as in the split.
+    seed, shuffle: to train, the order is Philox's permutation for (seed, epoch); else as in the
+    split.
     prefetch: batches made ahead of the consumer. workers: threads that make them; with 0 of
     either, batches are made in the consumer's thread.
 
@@ -80,44 +80,23 @@ class Loader:
                 hint=f"use a batch size of {len(split)} or less",
             )
         self.split, self.encode, self.batch_size = split, encode, batch_size
-        self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
+        self.reading = reading.of(
+            split, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last
+        )
         self.prefetch, self.workers = prefetch, workers
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        n = len(self.split)
-        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+        return len(self.reading)
 
     @property
     def dropped(self) -> int:
         """Samples that `drop_last` leaves out of each epoch; 0 without it."""
-        return len(self.split) % self.batch_size if self.drop_last else 0
+        return self.reading.dropped
 
     def order(self, epoch: int) -> np.ndarray:
         """The positions in the split in the order of `epoch`: (n,) int64."""
-        n, lengths = len(self.split), self.split.lengths
-        order = np.arange(n, dtype=np.int64)
-        if self.shuffle:
-            order = Generator(self.seed, "shuffle", epoch).permutation(n)
-        if lengths is None:
-            return order
-        if not self.shuffle:
-            return np.argsort(lengths, kind="stable")
-        return self._grouped(order, lengths, epoch)
-
-    def _grouped(self, order: np.ndarray, lengths: np.ndarray, epoch: int) -> np.ndarray:
-        """The shuffled `order` with samples of similar length in each batch, batches shuffled.
-
-        Among GROUP batches that follow each other, samples are sorted by length; so the batches of
-        two epochs differ. The short batch at the end stays there.
-        """
-        size = self.batch_size * GROUP
-        parts = [order[at : at + size] for at in range(0, len(order), size)]
-        order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in parts] or [order])
-        whole = len(order) // self.batch_size
-        batches = order[: whole * self.batch_size].reshape(whole, self.batch_size)
-        shuffled = batches[Generator(self.seed, "shuffle/batches", epoch).permutation(whole)]
-        return np.concatenate([shuffled.reshape(-1), order[whole * self.batch_size :]])
+        return self.reading.order(epoch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on, bit for bit those of the whole epoch.
@@ -149,9 +128,10 @@ class Loader:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _batch(self, order: np.ndarray, number: int) -> Batch:
-        indices = order[number * self.batch_size : (number + 1) * self.batch_size].copy()
-        x, *more = as_inputs(self.encode(self.split.samples(indices)))
-        return Batch(x, self.split.labels[indices], indices, tuple(more))
+        samples, labels, indices = self.reading.batch(order, number)
+        arrays = list(as_inputs(self.encode(samples)))
+        y = arrays.pop() if labels is None else labels
+        return Batch(arrays[0], y, indices, tuple(arrays[1:]))
 
 
 def as_inputs(encoded: Inputs) -> tuple[np.ndarray, ...]:

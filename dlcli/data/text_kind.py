@@ -5,13 +5,11 @@ standard input, as they come.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from dlcli.data import line_inputs
 from dlcli.data.kind import Input, Setting, Shape
 from dlcli.errors import CheckpointError, DataError, UsageError
 
@@ -19,11 +17,8 @@ if TYPE_CHECKING:
     from dlcli.data.dataset import Dataset, Split
     from dlcli.data.vocabulary import Vocabulary
 
-BATCH = 64  # texts at a time
-MOST_SHOWN = 100  # characters of a text in a line of output
 MOST_LENGTH, MOST_VOCABULARY = 10_000, 1_000_000
 TABLES = {".csv", ".tsv"}
-TOO_LONG = "the line is too long"
 
 
 class Texts:
@@ -102,23 +97,15 @@ class Texts:
     def inputs(self, names: Iterable[str], shape: Shape) -> Iterator[list[Input]]:
         """The lines of files and of "-", the column `text` of a .csv or .tsv; each is a text.
 
-        Those of a pipe come as soon as they are there, up to BATCH at a time.
+        Those of a pipe come as soon as they are there, up to line_inputs.BATCH at a time.
         """
-        batch: list[Input] = []
-        for name in names:
-            if name == "-":
-                if batch:
-                    yield batch
-                yield from _as_they_come(_piped())
-                batch = []
-                continue
-            for item in _file(name):
-                batch.append(item)
-                if len(batch) == BATCH:
-                    yield batch
-                    batch = []
-        if batch:
-            yield batch
+        from dlcli.data import csv_text
+        from dlcli.data.text import words
+
+        def made(name: str, text: str) -> Input:
+            return line_inputs.of_text(name, text, words(text))
+
+        yield from line_inputs.inputs(names, made, dict.fromkeys(TABLES, csv_text.texts))
 
     def stack(self, samples: list[Any]) -> Any:
         """A list of lists of words, as they are."""
@@ -136,75 +123,6 @@ def _vocabulary(train: Split, most: int, length: int) -> Vocabulary:
     from dlcli.data.vocabulary import Vocabulary
 
     return Vocabulary.fit(train.samples(np.arange(len(train))), most, length)
-
-
-def _text(name: str, text: str) -> Input:
-    from dlcli.data.text import words
-
-    shown = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
-    return Input(name, words(text), about={"text": shown})
-
-
-def _file(name: str) -> Iterator[Input]:
-    """The texts of a file; an error, in the place of what cannot be read, is the last of them."""
-    from dlcli.data import csv_text, text_lines
-
-    path = Path(name)
-    if os.path.isdir(path):
-        yield Input(name, error="is a folder: texts are lines of files")
-        return
-    try:
-        if path.suffix.lower() in TABLES:
-            for number, text in csv_text.texts(path):
-                yield _text(f"{name}:{number}", text)
-        else:
-            for number, text in text_lines.lines(path):
-                yield _text(f"{name}:{number}", text)
-    except DataError as error:
-        yield Input(name, error=": ".join(filter(None, (error.what, error.why))))
-
-
-def _piped() -> Iterator[Input]:
-    from dlcli.data import text_lines
-
-    for number, line in enumerate(text_lines.from_pipe(sys.stdin.buffer), 1):
-        name = f"-:{number}"
-        yield Input(name, error=TOO_LONG) if line is None else _text(name, line)
-
-
-def _as_they_come(items: Iterator[Input]) -> Iterator[list[Input]]:
-    """Batches of what is there already, at least one, at most BATCH.
-
-    A thread reads ahead, so that nobody waits for more than the next item: an item that is there is
-    never held back until others come.
-    """
-    ready: SimpleQueue[Input | BaseException | None] = SimpleQueue()
-
-    def read() -> None:
-        try:
-            for item in items:
-                ready.put(item)
-            ready.put(None)
-        except BaseException as error:  # carried to the thread that consumes
-            ready.put(error)
-
-    Thread(target=read, name="dlcli-stdin", daemon=True).start()
-    ended: BaseException | None = None
-    going = True
-    while going:
-        found = [ready.get()]
-        try:
-            while len(found) < BATCH and isinstance(found[-1], Input):
-                found.append(ready.get_nowait())
-        except Empty:
-            pass
-        if not isinstance(found[-1], Input):
-            last, going = found.pop(), False
-            ended = last if isinstance(last, BaseException) else None
-        if found:
-            yield [item for item in found if isinstance(item, Input)]
-    if ended is not None:
-        raise ended
 
 
 KIND = Texts()

@@ -11,6 +11,7 @@ from dlcli.errors import DataError
 
 MOST_BYTES = 1 << 30  # of a file
 MOST_LINE = 1 << 20  # bytes of a line
+CHUNK = 1 << 16  # bytes of a stream at a time, at most
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -35,16 +36,37 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def from_pipe(stream: IO[bytes]) -> Iterator[str | None]:
-    """Lines of a stream as they come, bytes that are no UTF-8 replaced.
+    """Lines of a stream, one by one; see `arriving`."""
+    for lines in arriving(stream):
+        yield from lines
+
+
+def arriving(stream: IO[bytes]) -> Iterator[list[str | None]]:
+    """Lines of a stream as they come: each list holds those that are there, one or more, so that
+    no line waits for the next one. Bytes that are no UTF-8 are replaced.
 
     None stands for a line that is too long, as soon as it is; the rest of it is passed over.
+    Nothing is read ahead of who consumes, so that an endless stream fills no memory.
     """
-    first = True
-    while raw := stream.readline(MOST_LINE + 1):
-        if len(raw) > MOST_LINE:
-            yield None
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(MOST_LINE)
-        else:
-            yield raw.decode("utf-8-sig" if first else "utf-8", "replace").rstrip("\r\n")
-        first = False
+    rest, passing, first = b"", False, True
+    while data := stream.read1(CHUNK):  # type: ignore[attr-defined]  # what is there, or waits
+        *whole, rest = (rest + data).split(b"\n")
+        found: list[bytes | None] = [None if len(raw) > MOST_LINE else raw for raw in whole]
+        if whole and passing:  # the end of a line that was too long
+            passing = False
+            del found[0]
+        if len(rest) > MOST_LINE and not passing:
+            passing = True
+            found.append(None)
+        if passing:
+            rest = b""
+        if found:
+            yield [_decoded(raw, first and i == 0) for i, raw in enumerate(found)]
+            first = False
+    if rest:
+        yield [_decoded(rest, first)]
+
+
+def _decoded(raw: bytes | None, first: bool) -> str | None:
+    encoding = "utf-8-sig" if first else "utf-8"
+    return None if raw is None else raw.decode(encoding, "replace").rstrip("\r")

@@ -44,9 +44,14 @@ class Vocabulary:
         """The words of a text that a model sees."""
         return words[-self.max_length :]
 
-    def known(self, words: list[str]) -> int:
-        """How many of the words that a model sees are in the vocabulary."""
-        return sum(word in self.ids for word in self.kept(words))
+    def remark(self, words: list[str]) -> dict[str, str]:
+        """What a prediction for a text must not keep silent about: {"note": …}, or {}."""
+        notes = []
+        if len(words) > self.max_length:
+            notes.append(f"the last {self.max_length:,} of its {len(words):,} words are read")
+        if words and not any(word in self.ids for word in self.kept(words)):
+            notes.append("none of its words is in the vocabulary")
+        return {"note": "; ".join(notes)} if notes else {}
 
     def __call__(self, samples: Sequence[list[str]]) -> tuple[np.ndarray, np.ndarray]:
         """ids (B, T) int64, padded at the end, and lengths (B,) int32, each 1 … T.

@@ -1,16 +1,20 @@
 """The parameters of an optimiser group in one flat buffer, their gradients in another like it.
 
 An optimiser step, a clip or a checkpoint is then one run over one array. Each parameter starts on
-a multiple of 64 elements; the gaps hold zeros and stay zero under every optimiser.
+a multiple of 64 elements; the gaps hold zeros and stay zero under every optimiser. The gradient of
+a table of which few rows were read may be kept as these rows: its part of the gradients' buffer is
+then left alone, and the runs go over what lies beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from dlcli_kernels.spec import SparseGradient
 
-from .tape import apply
+from .tape import accumulate, apply
 from .tensor import Tensor, zeros
 
 ALIGN = 64  # elements: 256 bytes of float32, a boundary for every access of a GPU
@@ -26,13 +30,30 @@ def _layout(parameters: Mapping[str, Tensor], align: int) -> tuple[dict[str, sli
     return slices, end
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The gradient of the table at `part` of the flat buffers, `rows` of it: values (C, D) of the
+    rows index (C,), which ascend, each once; places that are left over have index `rows` and zeros.
+    """
+
+    part: slice
+    rows: int
+    index: Tensor
+    values: Tensor
+
+    def of(self, flat: Tensor) -> Tensor:
+        """The table's own part of a flat buffer."""
+        return Tensor(flat.data[self.part].reshape(self.rows, self.values.shape[1]))
+
+
 class FlatParameters:
     """`data` and `grad` are (n,) tensors; each parameter's become views of them, values kept.
 
     parameters: by name, all of one dtype. ValueError if they are not, or if one appears twice.
+    keep_rows: whether gradients of few rows are kept so.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], *, keep_rows: bool = False) -> None:
         self.parameters = dict(parameters)
         dtypes = {p.dtype for p in self.parameters.values()}
         if len(dtypes) > 1:
@@ -48,6 +69,7 @@ class FlatParameters:
             p.data = self.data.data[part].reshape(shape)
             p.grad = Tensor(self.grad.data[part].reshape(shape))
             p.grad_is_stale = True
+            p.sparse = [] if keep_rows else None
 
     def pack(self, flat: np.ndarray) -> np.ndarray:
         """Values laid out as `data`, on the host, as a file keeps them: whatever ALIGN is."""
@@ -69,13 +91,35 @@ class FlatParameters:
         """Starts anew: the next gradient of each parameter overwrites what is there."""
         for p in self.parameters.values():
             p.grad_is_stale = True
+            if p.sparse is not None:
+                p.sparse = []
 
-    def settle(self) -> None:
-        """Zeroes the gradients of the parameters that received none since `zero_grad`.
+    def settle(self) -> tuple[list[slice], list[Rows]]:
+        """Makes the gradients ready to be read: the spans of the buffer that hold them, and those
+        that are rows beside it.
 
-        For whoever is about to read the buffer.
+        A parameter that received none since `zero_grad` has zeros; one that received both, as a
+        table that is read and multiplied with, has their sum in the buffer.
         """
-        for p in self.parameters.values():
+        spans, rows, begin = [], [], 0
+        for name, p in self.parameters.items():
+            if p.sparse and p.grad_is_stale:
+                part = self.slices[name]
+                rows.append(self._rows(part, p.shape[0], p.sparse))
+                spans.append(slice(begin, part.start))
+                begin = part.start + -(-p.size // ALIGN) * ALIGN
+                continue
+            for sparse in p.sparse or ():
+                accumulate(p, sparse.dense(apply))
             if p.grad_is_stale:
                 apply("fill", p.grad, value=0.0)
                 p.grad_is_stale = False
+        spans.append(slice(begin, self.data.size))
+        return [s for s in spans if s.stop > s.start or not rows], rows
+
+    def _rows(self, part: slice, count: int, gradients: list[SparseGradient]) -> Rows:
+        """The sum of the sparse gradients of a table of `count` rows."""
+        index, values = gradients[0].rows(apply)
+        for gradient in gradients[1:]:
+            index, values = apply("merge_rows", index, values, *gradient.rows(apply), rows=count)
+        return Rows(part, count, index, values)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from dlcli_kernels.registry import op as find_op
-from dlcli_kernels.spec import Op, Spec, as_tuple
+from dlcli_kernels.spec import Op, SparseGradient, Spec, as_tuple
 
 from . import executor
 from .tensor import Tensor
@@ -131,7 +131,8 @@ def _seed(loss: Tensor) -> Tensor:
 
 
 def backward(loss: Tensor) -> None:
-    """Adds d loss / d leaf to the `grad` of every leaf that requires it, and consumes the tape.
+    """Adds d loss / d leaf to the `grad` of every leaf that requires it, and consumes the tape. A
+    gradient of few rows goes to the leaf's list `sparse` if it has one.
 
     loss: a scalar, or any shape (its sum is then differentiated). ValueError if it was not
     recorded, or if an earlier pass has consumed what it is made of: where two losses share a part,
@@ -158,6 +159,11 @@ def backward(loss: Tensor) -> None:
                 grad = found.get(name)
                 if grad is None or tensor is None or name not in needed:
                     continue
+                if tensor.leaf and tensor.sparse is not None and isinstance(grad, SparseGradient):
+                    tensor.sparse.append(grad)
+                    continue
+                if isinstance(grad, SparseGradient):
+                    grad = grad.dense(apply)
                 if tensor.leaf:
                     accumulate(tensor, grad)
                 else:
@@ -236,8 +242,9 @@ class _Walk:
             found = _pull(node, douts, needed)
             for name, tensor in zip(node.op.inputs, node.ins, strict=True):
                 grad = found.get(name)
-                if grad is not None and tensor is not None and name in needed:
-                    self._add(tensor, grad)
+                if grad is None or tensor is None or name not in needed:
+                    continue
+                self._add(tensor, grad.dense(apply) if isinstance(grad, SparseGradient) else grad)
 
     def _take(self, out: Tensor | None) -> Tensor | None:
         if out is None:

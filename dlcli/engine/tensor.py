@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from dlcli_kernels.spec import Spec
+from dlcli_kernels.spec import SparseGradient, Spec
 
 from . import executor
 
@@ -18,15 +18,17 @@ class Tensor:
 
     `grad` is filled by `tape.backward` for leaves that require it.
 
-    leaf: made by hand (a parameter, an input) rather than by an op.
+    leaf: made by hand (a parameter, an input) rather than by an op. sparse: what is to be added to
+    `grad` and stands in a list of its own, where an optimiser wants it so; None where nobody does.
     """
 
-    __slots__ = ("data", "grad", "grad_is_stale", "leaf", "requires_grad")
+    __slots__ = ("data", "grad", "grad_is_stale", "leaf", "requires_grad", "sparse")
 
     def __init__(self, data: Any, requires_grad: bool = False, *, leaf: bool = True) -> None:
         self.data = data
         self.grad: Tensor | None = None
         self.grad_is_stale = True  # what `grad` holds is of an earlier step: overwrite, do not add
+        self.sparse: list[SparseGradient] | None = None
         self.requires_grad = requires_grad
         self.leaf = leaf
 

@@ -22,7 +22,7 @@ from ..engine.tensor import Tensor, zeros
 from ..errors import CheckpointError, UsageError, did_you_mean
 from ..nn.module import Module, Parameter, observe
 
-NOT_MODELS = {"catalog", "classifier", "rows", "text_classifier"}
+NOT_MODELS = {"catalog", "classifier", "language", "regressor", "rows", "text_classifier"}
 
 
 @dataclass(frozen=True)

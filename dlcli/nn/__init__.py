@@ -1,5 +1,6 @@
 """Layers, one file per family."""
 
+from .attention import AdditiveAttention, DotAttention, MultiHeadAttention
 from .conv import Conv1d, Conv2d
 from .conv_transpose import ConvTranspose2d
 from .dropout import Dropout
@@ -9,21 +10,25 @@ from .module import Buffer, Module, Parameter, Sequential
 from .norm import BatchNorm, InstanceNorm, LayerNorm
 from .penalty import gradient_penalty
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from .positional import LearnedPositions, SinusoidalPositions
 from .recurrent import GRU, LSTM, RNN, LastState, Recurrent, detached
 from .resample import ReflectionPad2d, Upsample
 from .spectral import SpectralNorm
+from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "AdditiveAttention",
     "AvgPool2d",
     "BatchNorm",
     "Buffer",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "DotAttention",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -32,14 +37,19 @@ __all__ = [
     "InstanceNorm",
     "LastState",
     "LayerNorm",
+    "LearnedPositions",
     "Linear",
     "MaxPool2d",
     "Module",
+    "MultiHeadAttention",
     "Parameter",
     "Recurrent",
     "ReflectionPad2d",
     "Sequential",
+    "SinusoidalPositions",
     "SpectralNorm",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Upsample",
     "detached",
     "gradient_penalty",

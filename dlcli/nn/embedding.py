@@ -16,7 +16,7 @@ class Embedding(Module):
     N(0, std²).
 
     padding: an id whose row is zeros and stays so: it has no gradient. An id outside 0 … count−1
-    gives NaN.
+    gives NaN. The gradient is that of the rows that were read: see `optim` for who makes use of it.
     """
 
     def __init__(

@@ -184,7 +184,12 @@ def _verified(path: Path, entry: Any) -> bytes:
 
 
 def restore(model: Model, checkpoint: Checkpoint) -> None:
-    """Copies the tensors into `model`. CheckpointError: keys, shapes or dtypes do not fit."""
+    """Copies the tensors into `model`, whose carried states, if it has any, take their extents.
+
+    CheckpointError: keys, shapes or dtypes do not fit.
+    """
+    if hasattr(model, "adapt"):
+        model.adapt({name: array.shape for name, array in checkpoint.tensors.items()})
     if lines := tensors.misfits(model.state_dict(), checkpoint.tensors):
         where = checkpoint.source / FILES[0] if checkpoint.source else "the checkpoint"
         raise CheckpointError(f"{where}: does not fit the model", why=_some(lines))

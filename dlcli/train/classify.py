@@ -49,7 +49,8 @@ class Classify:
         self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """ "class" and "probability" of the most probable one, "top" with the next; with `explain`
-        "weights": a list of [part, weight].
+        "weights": a list of [part, weight]; and what the encoder has to remark, such as that it
+        knows no word of a text.
         """
         stacked = trained.kind.stack(samples)
         shares = evaluate.predict_proba(trained.model, stacked, trained.encode)
@@ -58,6 +59,9 @@ class Classify:
         for share, order in zip(shares, best, strict=True):
             top = [{"class": trained.classes[i], "probability": float(share[i])} for i in order]
             lines.append({**top[0], "top": top})
+        if remark := getattr(trained.encode, "remark", None):
+            for line, sample in zip(lines, samples, strict=True):
+                line.update(remark(sample))
         if options["explain"]:
             for line, weights in zip(lines, self._weights(trained, samples), strict=True):
                 line["weights"] = weights

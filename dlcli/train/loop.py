@@ -108,6 +108,8 @@ class Trainer:
         state = self.progress.schedule if resume else None
         self.schedule = prepare.make_schedule(recipe, self.total_steps, state)
         self.stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
+        if hasattr(model, "hold"):
+            model.hold(recipe.batch_size)  # room for states, before the first step is undone
         if resume is not None:
             checkpoint.restore(model, resume)
             self.stepper.load_state_dict(resume.optimizer, str(resume.source))
@@ -187,7 +189,7 @@ class Trainer:
                 "samples": self.dataset.kind.many,
                 "train_images": len(self.loader.split),
                 "val_images": len(self.val_loader.split),
-                "batch_size": self.recipe.batch_size,
+                "batch_size": self.loader.reading.size,
                 "monitor": self.recipe.monitor,
                 "parameters": sum(t.size for t in self.model.named_parameters().values()),
                 "warnings": self.warnings,

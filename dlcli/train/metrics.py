@@ -6,11 +6,17 @@ counts as 0, and whoever reports it says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-NAMES = {"correct": "accuracy"}  # a sum of correct ones, divided by the samples, is the accuracy
+# A sum of correct ones, divided by the samples, is the accuracy; of squared errors, the root of it
+# is the RMSE; of nats, e to it is the perplexity.
+NAMES = {"correct": "accuracy", "squares": "rmse", "nats": "perplexity"}
+FUNCTIONS = {"squares": math.sqrt, "nats": lambda nats: math.exp(min(nats, MOST_NATS))}
+MOST_NATS = 700.0  # of which e to them is a number
+COUNT = "tokens"  # where a model sums these too, they are what the other sums are divided by
 
 
 class Sums:
@@ -29,7 +35,10 @@ class Sums:
         """The figures by name, e.g. "val_loss" with the prefix "val_"; {} without data."""
         if not self.samples:
             return {}
-        return {prefix + NAMES.get(k, k): v / self.samples for k, v in self.sums.items()}
+        n = self.sums.get(COUNT, self.samples) or self.samples
+        means = {k: v / n for k, v in self.sums.items() if k != COUNT}
+        figures = {k: FUNCTIONS[k](v) if k in FUNCTIONS else v for k, v in means.items()}
+        return {prefix + NAMES.get(k, k): v for k, v in figures.items()}
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -50,7 +50,9 @@ class Model(Protocol):
 
     Whatever it carries from one step to the next (running statistics, the counters of its random
     numbers, recurrent states, a pool of images) is a buffer and hence part of `state_dict`:
-    resuming needs nothing else.
+    resuming needs nothing else. Where the extent of such a buffer is not known when the model is
+    built, it has `hold(batch_size)`, called before training, and `adapt(shapes)`, called with the
+    shapes by path of a checkpoint that is about to be restored.
     """
 
     def phases(self) -> list[Phase]:
@@ -60,7 +62,11 @@ class Model(Protocol):
         """A batch's inputs to the model's output, for a classifier the logits (B, K)."""
 
     def measure(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, float]:
-        """Sums over the batch, e.g. {"correct": 37.0}, which is averaged as "accuracy"."""
+        """Sums over the batch, e.g. {"correct": 37.0}, which is averaged as "accuracy".
+
+        A model that counts "tokens", the words of sentences, gives the sum of their "loss" besides:
+        all of its figures are means over them.
+        """
 
     def named_parameters(self) -> dict[str, Tensor]:
         """Parameters by their path in the model."""

@@ -21,6 +21,7 @@ DEFAULT_LR = {
     "rmsprop": 1e-3,
     "adam": 2e-3,
     "adamw": 2e-3,
+    "lazy-adam": 2e-3,
 }
 OTHER_LR = 1e-3  # of an optimiser that is not in the table
 MOST = 10**9  # of anything that is counted: more is a slip of the hand
@@ -194,7 +195,7 @@ def keys() -> list[str]:
 
 def lower_is_better(figure: str) -> bool:
     """Whether a figure improves downwards: losses and errors do."""
-    return figure.endswith(("loss", "error"))
+    return figure.endswith(("loss", "error", "rmse", "perplexity"))
 
 
 def reached(figure: str, value: float | None, threshold: float) -> bool:

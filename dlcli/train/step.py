@@ -67,7 +67,7 @@ class Stepper:
             optimizer.step(lr)
             if optimizer.halted():
                 raise self._halted(phase, value, float(optimizer.grad_norm()), kept, clean)
-        return total.sums["loss"] / images, total.sums, images
+        return Sums(total.sums, images).means()["loss"], total.sums, images
 
     def validate(self, loader: Loader, stop: Callable[[], bool]) -> Sums | None:
         """The sums of the figures over a part, which leaves no trace in the model.

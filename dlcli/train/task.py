@@ -8,7 +8,7 @@ dataset's samples names that module, and nothing else asks which it is: `dlcli t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -106,6 +106,35 @@ class Task(Protocol):
         """
 
 
+class Generator(Protocol):
+    """What a task whose models make something new has as its `generator`.
+
+    makes: what comes of it, "text". options: those of `dlcli generate` that apply, with defaults.
+    """
+
+    makes: str
+    options: Mapping[str, Any]
+
+    def check(self, trained: Trained, options: Mapping[str, Any]) -> list[str]:
+        """What the user should be told before it begins. UsageError: it cannot be done."""
+
+    def generate(
+        self, trained: Trained, options: Mapping[str, Any], *, seed: int, sample: int
+    ) -> Iterator[Any]:
+        """One sample, in pieces as they are made: of a text, strings. The same for the same seed
+        and number, whatever other samples are made. NonFiniteError: the model gives no numbers.
+        """
+
+
+def generator(task: Task, name: str) -> Generator:
+    """The task's. UsageError: its models, such as the one of that name, make nothing."""
+    found: Generator | None = getattr(task, "generator", None)
+    if found is None:
+        why = "it says something of what it is given, and makes nothing new"
+        raise UsageError(f"{name} cannot generate", why=why, hint="char-lm and word-lm can")
+    return found
+
+
 def of(kind: Kind) -> Task:
     """The task of the datasets of a kind."""
     found: Task = import_module(f"dlcli.train.{kind.task}").TASK
@@ -118,8 +147,11 @@ def names(task: Task) -> list[str]:
     return [*both, *(f"val_{name}" for name in both)]
 
 
-def chosen(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's options with what was given; None is nothing. UsageError: one does not apply."""
+def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a task, or of its generator, with what was given; None is nothing.
+
+    UsageError: one does not apply.
+    """
     asked = {key: value for key, value in given.items() if value is not None and value is not False}
     for key in asked:
         if key not in task.options:

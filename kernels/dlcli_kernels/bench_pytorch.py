@@ -150,6 +150,21 @@ def _lstm(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
     return run
 
 
+def _attention(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
+    """Heads before rows, as PyTorch has them: views."""
+    if t["lengths"] is not None:
+        return None
+    q, k, v = (t[name].transpose(1, 2) for name in "qkv")
+    attend, how = torch.nn.functional.scaled_dot_product_attention, {"scale": attrs.get("scale")}
+    how["is_causal"] = attrs.get("causal", False)
+    return lambda: {"out": attend(q, k, v, **how).transpose(1, 2)}
+
+
+def _bmm(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
+    a, b = t["a"].mT if attrs.get("ta") else t["a"], t["b"].mT if attrs.get("tb") else t["b"]
+    return lambda: {"out": a @ b}
+
+
 def _softmax_grad(name: str) -> Callable[..., Any]:
     def build(torch: Any, t: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
         again, y, dout = getattr(torch.ops.aten, name), t["y"], t["dout"]
@@ -190,6 +205,8 @@ PYTORCH: dict[str, Callable[..., Any]] = {
     "add": _of("add", "x", "y"),
     "mul": _of("mul", "x", "y"),
     "div": _of("div", "x", "y"),
+    "attention": _attention,
+    "bmm": _bmm,
     "softmax": _of("softmax", "x", dim=-1),
     "log_softmax": _of("log_softmax", "x", dim=-1),
 }  # fmt: skip

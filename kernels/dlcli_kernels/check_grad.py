@@ -10,7 +10,7 @@ import numpy as np
 
 from .check_data import Failed, is_float, make_inputs
 from .registry import op as find_op
-from .spec import Case, Op, Spec, as_tuple
+from .spec import Case, Op, SparseGradient, Spec, as_tuple
 
 
 def call_references(name: str, *ins: Any, **attrs: Any) -> Any:
@@ -78,6 +78,8 @@ def gradient_error(op: Op, case: Case, *, seed: int = 0, step: float = 1e-6) -> 
     for name, (i, value) in moved.items():
         if name not in grads:
             raise Failed(f"{op.name}: `grad` says nothing about {name}, not even None")
+        if isinstance(grads[name], SparseGradient):
+            grads[name] = grads[name].dense(call_references)
         if grads[name] is None:
             continue
         if grads[name].shape != value.shape:

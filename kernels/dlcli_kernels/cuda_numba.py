@@ -73,8 +73,12 @@ def launch(kernel, grid, block, *args):
 
 
 def launch_flat(kernel, grid, block, *args):
-    """`launch`, the kernel getting each array (contiguous) with one axis: what `index` is for."""
-    launch(kernel, grid, block, *(a.reshape(-1) if hasattr(a, "reshape") else a for a in args))
+    """`launch`, the kernel getting each array (contiguous) with one axis: what `index` is for.
+
+    A number may be one of NumPy's, and keeps its type.
+    """
+    flat = (a.reshape(-1) if getattr(a, "shape", ()) else a for a in args)
+    launch(kernel, grid, block, *flat)
 
 
 def _stream_of(args):

@@ -130,6 +130,22 @@ def case(name: str = "", /, make: Any = None, smooth: bool = True, **operands: A
     return Case(args, attrs, make, name, smooth)
 
 
+class SparseGradient:
+    """A gradient of a table (V, D) that is zero but for a few rows, as an op's `grad` may give it:
+    whoever gathers gradients decides in which of the two forms it is made.
+    """
+
+    def dense(self, call: Callable[..., Any]) -> Any:
+        """The whole table."""
+        raise NotImplementedError
+
+    def rows(self, call: Callable[..., Any]) -> tuple[Any, Any]:
+        """index (C,) int64 and values (C, D): the rows in ascending order, each once, and what is
+        theirs. Places that are left over have the index V and zeros.
+        """
+        raise NotImplementedError
+
+
 Cut = Mapping[str, int]
 
 
@@ -144,7 +160,7 @@ class Op:
     infer: Callable[..., dict[str, Spec]]
     # (*array | None, **attrs) -> the outputs, one or a tuple; inout operands are updated in place
     reference: Callable[..., Any]
-    # (call, ins, outs, douts, needed, **attrs) -> {input: gradient}
+    # (call, ins, outs, douts, needed, **attrs) -> {input: gradient or SparseGradient}
     grad: Callable[..., dict[str, Any]] | None = None
     # (call, *ins, **attrs) -> the required outputs, in plain ops
     decompose: Callable[..., Any] | None = None

@@ -102,7 +102,6 @@ def test_no_arguments_print_the_help_and_are_a_usage_error(dlcli):
         (["models", "show", "cnn-smal"], "did you mean 'cnn-small'?"),
         (["data", "show", "mnits"], "did you mean 'mnist'?"),
         (["eval", "somewhere", "--split", "tset"], "did you mean 'test'?"),
-        (["eval", "somewhere", "--fail-under", "acc=1"], "accuracy"),
     ],
 )
 def test_a_mistyped_name_is_a_usage_error_with_a_suggestion(fails, arguments, guess):

@@ -122,7 +122,7 @@ def test_no_color_is_heard(monkeypatch):
 def test_the_line_of_an_epoch_fits_a_terminal():
     figures = {"loss": 0.0005, "val_loss": 0.0188, "accuracy": 1.0, "val_accuracy": 1.0}
     record = {"epoch": 30, "timing": {"images_per_second": 12_345.6}, **figures}
-    line = epoch_line(record, 30)
+    line = epoch_line(record, 30, {"accuracy": ".2%"})
     assert line == ("epoch 30/30  loss 0.0005, val 0.0188  accuracy 100.00%, val 100.00%  12,346/s")
     assert len(line) < 80
-    assert epoch_line({"epoch": 1, "val_loss": 2.0}, 3) == "epoch 1/3  val 2.0000"
+    assert epoch_line({"epoch": 1, "val_loss": 2.0}, 3, {}) == "epoch 1/3  val 2.0000"

@@ -77,9 +77,9 @@ def test_images_of_any_size_and_kind_become_the_model_s(dlcli, trained):
 
 
 def test_more_images_than_a_batch_come_in_their_order(dlcli, trained, digit, monkeypatch):
-    from dlcli.data import image_kind
+    from dlcli.data import file_inputs
 
-    monkeypatch.setattr(image_kind, "BATCH", 3)
+    monkeypatch.setattr(file_inputs, "BATCH", 3)
     inputs = [digit[0], "absent.png"] * 4
     lines = dlcli("predict", trained, *inputs).lines
     assert [line["input"] for line in lines] == [str(name) for name in inputs]

@@ -3,6 +3,9 @@
 import hashlib
 import io
 import json
+import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,6 +98,39 @@ def test_a_pipe_that_stays_open_is_answered_at_once(trained_texts, start, enviro
     assert process.returncode == 0
 
 
+def test_a_line_without_end_is_answered_as_soon_as_it_is_too_long(
+    trained_texts, start, environment
+):
+    process = subprocess.Popen(
+        [*start, "predict", str(trained_texts), "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    with process:
+        for _ in range(5):
+            process.stdin.write(b"endless " * (1 << 18))
+        process.stdin.flush()
+        assert b"too long" in process.stdout.readline()  # the line has not ended
+        process.stdin.write(b"\n" + GOOD.encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["class"] == "good"
+        process.stdin.close()
+    assert process.returncode == 3
+
+
+def test_nobody_reading_any_more_ends_an_endless_pipe_quietly(trained_texts, start, environment):
+    command = f"{shlex.join([*start, 'predict', str(trained_texts), '-'])} | head -n 1"
+    endless = f"yes {shlex.quote(GOOD)} | {command}; echo ${{PIPESTATUS[*]}}"
+    done = subprocess.run(
+        ["bash", "-c", endless], capture_output=True, text=True, env=environment, check=True
+    )
+    line, codes = done.stdout.splitlines()
+    assert json.loads(line)["input"] == "-:1"
+    assert codes.split()[1] == "141"  # a broken pipe, as the help says
+    assert not any(word in done.stderr for word in ("Fatal", "Aborted", "Traceback"))
+
+
 def test_files_are_read_by_line_and_tables_by_their_column(dlcli, trained_texts, reviews, tmp_path):
     lines = tmp_path / "new.txt"
     lines.write_text(f"{GOOD}\n{BAD}\n")
@@ -122,6 +158,62 @@ def test_explain_gives_each_word_its_weight(dlcli, trained_texts, pipe):
     assert [word for word, _ in first["weights"]] == ["a", "wonderful", "film", "!"]
     assert sum(weight for _, weight in first["weights"]) == pytest.approx(1)
     assert empty["weights"] == []
+
+
+def test_a_text_of_unknown_words_alone_is_remarked_upon(dlcli, trained_texts, pipe):
+    pipe(b"xyzzy qwert\nxyzzy wonderful\n\n")
+    unknown, partly, empty = dlcli("predict", trained_texts, "-").lines
+    assert unknown["note"] == "none of its words is in the vocabulary"
+    assert 0 < unknown["probability"] < 1
+    assert "note" not in partly
+    assert "note" not in empty
+
+
+@pytest.mark.parametrize(
+    ("weights", "shades"),
+    [
+        ([0.25, 0.25, 0.25, 0.25], [0, 0, 0, 0]),
+        ([0.1, 0.1, 0.1, 0.7], [0, 0, 0, 160]),
+        ([0.1, 0.2, 0.3, 0.4], [0, 0, 0, 88]),
+        ([1.0], [0]),
+        ([], []),
+        ([0.0, 0.0], [0, 0]),
+    ],
+)
+def test_words_are_coloured_by_how_much_more_they_weigh_than_the_mean(
+    capsys, monkeypatch, weights, shades
+):
+    from dlcli.cli import output
+
+    monkeypatch.setattr(output, "interactive", lambda: True)
+    monkeypatch.setattr(output, "_colours", lambda stream: True)
+    output.weighted("good", [("film", weight) for weight in weights])
+    said = capsys.readouterr().err
+    coloured = [f"\x1b[97;48;5;{shade}mfilm\x1b[0m" if shade else "film" for shade in shades]
+    assert said == f"good: {' '.join(coloured)}\n"
+
+
+def test_explanations_are_coloured_on_a_terminal_and_results_stay_json(
+    trained_texts, start, environment
+):
+    import pty
+
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [*start, "predict", str(trained_texts), "-", "--explain"],
+        input=GOOD.encode(),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**environment, "TERM": "xterm-256color"} | {"NO_COLOR": ""},
+        check=True,
+    )
+    os.close(theirs)
+    said = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert json.loads(done.stdout)["class"] == "good"
+    words = re.sub(r"\x1b\[[0-9;]*m", "", said).split()
+    assert words == ["good:", *GOOD.split()]
+    assert "\x1b[97;48;5;" in said
 
 
 def test_a_model_of_images_cannot_explain_words(fails, trained, digit):
@@ -163,6 +255,19 @@ def test_a_run_of_texts_takes_other_texts_and_no_images(dlcli, fails, trained_te
     result = dlcli("eval", trained_texts, "--data", other, "--json", "--no-plots")
     assert result.json["accuracy"] == 1
     assert "its samples are images" in fails(3, "eval", trained_texts, "--data", "digits")
+
+
+@pytest.mark.parametrize("model", ["text-lstm", "text-cnn", "text-attention"])
+@pytest.mark.parametrize("words", [["same"], [f"word{i}" for i in range(24)]])
+def test_a_vocabulary_of_one_word_or_none_is_trained_and_predicts(dlcli, pipe, model, words):
+    rows = [f"{words[i % len(words)]},{i % 2}" for i in range(24)]
+    Path("t.csv").write_text("\n".join(["text,label", *rows]))
+    small = ("--set", "model.embedding=4", "--epochs", "1", "--no-plots")
+    result = dlcli("train", model, "--data", "t.csv", *small, "-o", "r")
+    assert result.code == 0, result.err
+    pipe(b"same\nother\n\n" + b"same " * 10_000)
+    result = dlcli("predict", "r", "-")
+    assert [line["class"] in ("0", "1") for line in result.lines] == [True] * 4
 
 
 def test_a_table_that_has_moved_is_named_and_taken_from_where_it_is(dlcli, fails, tmp_path):

@@ -1,5 +1,7 @@
 """Tables of texts of one's own: columns, quoting, parts, and all that may be wrong with a file."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,32 @@ def test_what_is_wrong_with_a_table_is_said_with_file_and_line(table, content, m
     with pytest.raises(DataError, match=message) as caught:
         load(str(table(content)))
     assert "reviews.csv" in caught.value.what
+
+
+def test_formulas_and_odd_numbers_are_texts_and_labels_like_any_other(table):
+    formula = '"=HYPERLINK(""http://x"")"'
+    rows = [(formula, label) for label in ('"1,000"', "inf", "nan", "=1+1") for _ in range(3)]
+    dataset = load(str(table(of(rows))))
+    assert dataset.classes == ["1,000", "=1+1", "inf", "nan"]
+    assert texts_of(dataset)[0][:2] == ["=", "hyperlink"]
+
+
+def test_nul_bytes_are_no_words_and_do_no_harm(table):
+    path = table(of([(f"go\0od {i}", i % 2) for i in range(12)]))
+    assert texts_of(load(str(path)))[0][:3] == ["go", "\0", "od"]
+
+
+def test_a_long_line_is_refused_without_reading_all_of_it(tmp_path):
+    with open(tmp_path / "long.csv", "wb") as file:
+        file.write(b"text,label\n")
+        file.truncate(100 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"long\.csv:2: the line is too long"):
+            load(str(tmp_path / "long.csv"))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_row_with_too_many_fields_says_that_quotes_help(table):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dlcli.data.loader import GROUP, Loader
+from dlcli.data.loader import Loader
+from dlcli.data.reading import GROUP
 from dlcli.data.text import TextSplit
 from dlcli.data.vocabulary import Vocabulary
 

@@ -92,6 +92,20 @@ def test_a_vocabulary_of_one_word_or_none_encodes_any_text(listed):
     assert lengths.tolist() == [2, 1]
 
 
+def test_a_text_without_a_known_word_is_remarked_upon_and_no_other():
+    vocabulary = Vocabulary(["only"], 2)
+    assert vocabulary.remark(["only", "x"]) == vocabulary.remark([]) == {}
+    assert vocabulary.remark(["x"]) == {"note": "none of its words is in the vocabulary"}
+
+
+def test_how_much_of_a_long_text_is_read_is_remarked_upon():
+    vocabulary = Vocabulary(["only"], 2)
+    long = "the last 2 of its 10,000 words are read"
+    assert vocabulary.remark(["only"] * 10_000) == {"note": long}
+    unknown = vocabulary.remark(["only"] * 9_998 + ["x", "y"])["note"]
+    assert unknown == f"{long}; none of its words is in the vocabulary"
+
+
 @given(st.integers(1, 5000), st.integers(1, 5000))
 def test_lengths_fall_into_few_buckets(length, most):
     found = bucket(min(length, most), most)

@@ -106,6 +106,13 @@ def test_a_view_is_differentiated_twice():
     np.testing.assert_array_equal(x.grad.data, 6 * x.data)
 
 
+def test_a_gradient_of_few_rows_comes_as_a_whole_table():
+    table = parameter([1.0, 2.0], [3.0, 4.0], [5.0, 6.0])
+    rows = apply("embedding", table, Tensor(np.array([2, 0, 2])))
+    (slope,) = grad(apply("mul", rows, rows), [table])
+    np.testing.assert_array_equal(slope.data, [[2.0, 4.0], [0.0, 0.0], [20.0, 24.0]])
+
+
 def test_a_chain_of_five_thousand_ops_is_differentiated_twice_without_recursion():
     x = parameter(0.5)
     y = cube(x)
@@ -120,13 +127,17 @@ def test_a_chain_of_five_thousand_ops_is_differentiated_twice_without_recursion(
 
 ONCE = {  # ops whose gradient is made by an op without one, which the error names
     "act_grad": "act_curve",
+    "additive_scores": "additive_scores_grad",
+    "attention": "attention_grad",
     "batchnorm_inference": "batchnorm_inference_grad",
     "embedding": "embedding_grad",
+    "gru_cell": "gru_cell_grad",
     "gru_sequence": "gru_sequence",
     "lstm_cell": "lstm_cell_grad",
     "lstm_layer": "lstm_",
     "lstm_sequence": "lstm_sequence",
     "max": "max_grad",
+    "rnn_cell": "rnn_cell_grad",
     "rnn_sequence": "rnn_sequence",
     "soft_cross_entropy": "soft_cross_entropy_grad",
     "softmax_cross_entropy": "softmax_cross_entropy_grad",

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from dlcli_kernels import registry
+from dlcli_kernels.attention.dot import operands as attention_operands
+from dlcli_kernels.attention.masked import some_lengths
 from dlcli_kernels.check import verify
 from dlcli_kernels.conv.cases import dgrad_case, forward_case, wgrad_case
 from dlcli_kernels.cuda_numba_simulator import Simulator
@@ -56,12 +58,25 @@ CHOSEN = [
     ("avgpool2d_grad", "cuda_numba", None, []),
     ("lstm_cell", "cuda_numba", None, []),
     ("lstm_cell_grad", "cuda_numba", None, []),
+    ("gru_cell", "cuda_numba", None, []),
+    ("gru_cell_grad", "cuda_numba", None, []),
+    ("rnn_cell", "cuda_numba", None, []),
+    ("rnn_cell_grad", "cuda_numba", None, []),
+    (
+        "attention",
+        "cuda_numba",
+        [1, 3, 5, 6, 7, 8, 16, 20, 21, 25, 27, 29],
+        [case(**attention_operands(1, 66, 40, 1, 3), causal=True)],
+    ),
 ]
 
 BARRIER = "            cuda.syncthreads()"
 FULL, READ = f"{BARRIER}  # the strips are complete\n", f"{BARRIER}  # nobody reads them any more\n"
 MATMUL, CONV = ("matmul", "cuda_numba_tiled"), ("conv2d", "cuda_numba_direct")
 POOL, LSTM = ("maxpool2d", "cuda_numba"), ("lstm_cell", "cuda_numba")
+GRU_GRAD, RNN_GRAD = ("gru_cell_grad", "cuda_numba"), ("rnn_cell_grad", "cuda_numba")
+ATTENTION, LONG_ROWS = ("attention", "cuda_numba"), case(**attention_operands(1, 5, 40, 1, 3))
+PADDED = case(**attention_operands(3, 2, 5, 1, 3), lengths=some_lengths(3, 5))
 PRODUCT = case(**operands(9, 11, 17, False, True), bias=normal(11))
 # what was broken: op and variant, the text that is replaced (at its first place), by what
 MUTANTS = {
@@ -81,7 +96,22 @@ MUTANTS = {
     "convolution without its second barrier": (*CONV, forward_case(WIDE, act=None), READ, ""),
     "convolution that reads its padding": (*CONV, None, "0 <= h < g.H and ", ""),
     "maximum that loses NaN": (*POOL, None, " or value != value", ""),
+    "attention that keeps what it found under a smaller maximum": (
+        *ATTENTION,
+        LONG_ROWS,
+        "mean[c] *= share",
+        "pass",
+    ),
+    "attention without its last barrier": (
+        *ATTENTION,
+        LONG_ROWS,
+        "            cuda.syncthreads()  # nobody reads it any more\n",
+        "",
+    ),
+    "attention to padding": (*ATTENTION, PADDED, "count = min(max(lengths[n], 0), S)", "count = S"),
     "cell without its last unit": (*LSTM, None, "at < size", "at < size - 1"),
+    "cell whose reset gate has no part in a gradient": (*GRU_GRAD, None, "d_n * r", "d_n"),
+    "cell whose gradient ignores its tanh": (*RNN_GRAD, None, "(one - h[at] * h[at])", "one"),
 }
 
 

@@ -10,14 +10,14 @@ INT64 = np.dtype(np.int64)
 
 
 def run(name, *ins, **attrs):
-    """The output of the variant that runs by default on the CPU."""
+    """The output of the variant that runs by default on the CPU, or a tuple of several."""
     op = registry.op(name)
     specs = [Spec.of(a) for a in ins]
     variant = registry.resolve(op, "cpu", specs, attrs)
     launch = Launch(op, variant, specs, attrs)
-    (out,) = launch.allocate(lambda s: np.full(s.shape, np.nan, s.dtype))
-    launch.run([out], ins)
-    return out
+    outs = launch.allocate(lambda s: np.full(s.shape, -77, s.dtype))
+    launch.run(outs, ins)
+    return outs[0] if len(outs) == 1 else tuple(outs)
 
 
 BOTH = pytest.mark.parametrize("call", [run, check.call_references], ids=["variant", "reference"])
@@ -136,4 +136,66 @@ def test_rows_and_gradient_are_those_of_pytorch(padding):
     namespaces = op.namespace([table, ids]), op.namespace([out], ["out"])
     grads = op.grad(run, *namespaces, op.namespace([dout], ["out"]), {"table"}, padding=padding)
     np.testing.assert_array_equal(out, theirs.detach().numpy())
-    np.testing.assert_allclose(grads["table"], tensor.grad.numpy(), rtol=1e-13, atol=1e-15)
+    dtable = grads["table"].dense(run)
+    np.testing.assert_allclose(dtable, tensor.grad.numpy(), rtol=1e-13, atol=1e-15)
+
+
+# --- the gradient as the rows that were read ------------------------------------------------------
+
+
+def table_of(index, values, rows):
+    """The whole table that a gradient of few rows stands for."""
+    table = np.zeros((rows + 1, values.shape[1]), values.dtype)
+    table[index] += values
+    assert not table[rows].any()  # what is left over is zero
+    return table[:rows]
+
+
+@BOTH
+@pytest.mark.parametrize("padding", [None, 0, 3])
+@pytest.mark.parametrize(("v", "shape"), [(4, (20,)), (30, (4, 5)), (5, ()), (9, (0,)), (6, (6,))])
+def test_the_rows_are_those_of_the_table_in_order_each_once(call, v, shape, padding):
+    _, ids = table_and_ids(12, v, 3, *shape)
+    dout = np.random.default_rng(13).standard_normal((*shape, 3))
+    index, values = call("embedding_rows_grad", dout, ids, rows=v, padding=padding)
+    read = sorted(set(ids.reshape(-1).tolist()) - {padding})
+    places = min(ids.size, v)
+    assert index.tolist() == read + [v] * (places - len(read))
+    want = call("embedding_grad", dout, ids, rows=v, padding=padding)
+    np.testing.assert_array_equal(table_of(index, values, v), want)  # the same sums, bit for bit
+
+
+@BOTH
+@pytest.mark.parametrize("bad", [-1, 3, 2**40, -(2**63)])
+def test_an_id_outside_the_table_is_none_of_the_rows(call, bad):
+    dout = np.array([[1.0, 2.0], [np.nan, np.inf], [3.0, 4.0]])
+    index, values = call("embedding_rows_grad", dout, np.array([1, bad, 1]), rows=3)
+    assert index.tolist() == [1, 3, 3]
+    assert values.tolist() == [[4.0, 6.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+@BOTH
+@pytest.mark.parametrize(("first", "second"), [(7, 9), (1, 20), (0, 3), (5, 0), (40, 40)])
+def test_two_gradients_of_rows_merge_into_that_of_both_tables(call, first, second):
+    v, d = 12, 3
+    rng = np.random.default_rng(14)
+    parts = [
+        call("embedding_rows_grad", rng.standard_normal((n, d)), rng.integers(0, v, n), rows=v)
+        for n in (first, second)
+    ]
+    index, values = call("merge_rows", *parts[0], *parts[1], rows=v)
+    used = index[index < v]
+    assert (np.diff(used) > 0).all()
+    assert (index[len(used) :] == v).all()
+    want = sum(table_of(*part, v) for part in parts)
+    np.testing.assert_allclose(table_of(index, values, v), want, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "shapes", [[(3,), (4, 2), (3,), (3, 2)], [(3,), (3, 2), (3,), (3, 5)], [(3,), (3,), (3,), (3,)]]
+)
+def test_rows_that_do_not_fit_are_refused(shapes):
+    dtypes = (INT64, np.dtype(np.float32)) * 2
+    specs = [Spec(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    with pytest.raises(ValueError, match="merge_rows"):
+        registry.op("merge_rows").outputs(specs, {"rows": 9})

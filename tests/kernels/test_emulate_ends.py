@@ -76,13 +76,28 @@ def test_blocks_of_many_sizes_in_turn_use_the_same_stacks():
     assert mappings() - before < 20
 
 
-def test_a_launch_that_gets_no_stacks_is_reported():
-    code = f"""
+def in_a_new_process(code):
+    """What a script prints that may use `launch` and `y`, 64 zeros."""
+    begin = f"""
 import resource
 import numpy as np
 from {Path(__file__).stem} import EmulationError, launch
 
 y = np.zeros(64, np.float32)
+"""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", begin + code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_launch_that_gets_no_stacks_is_reported():
+    said = in_a_new_process("""
 launch("bounded", 1, 1, y, 3)
 held = [line for line in open("/proc/self/status") if line.startswith("VmSize")]
 limit = int(held[0].split()[1]) * 1024 + 4 * 2**20  # 32 stacks
@@ -91,16 +106,13 @@ try:
     launch("bounded", 1, 64, y, 3)
 except EmulationError as error:
     print(error)
-"""
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "no memory for the stacks" in done.stdout, done.stderr
+""")
+    assert "no memory for the stacks" in said
+
+
+def test_the_first_array_of_a_process_may_be_empty():
+    said = in_a_new_process('launch("bounded", 1, 1, y[:0], 0)')
+    assert "writes 4 bytes outside of every array" in said  # and not that there is no memory
 
 
 def test_a_null_pointer_is_called_one():

@@ -289,3 +289,54 @@ def test_rmsprop_refuses_a_state_that_is_missing(attrs):
     flat, one = Spec((5,), np.dtype(np.float32)), Spec((1,), np.dtype(np.float64))
     with pytest.raises(ValueError, match="rmsprop_step"):
         registry.op("rmsprop_step").infer(flat, flat, flat, None, None, one, one, **attrs)
+
+
+# --- steps on rows --------------------------------------------------------------------------------
+
+ROW_STEPS = {
+    "sgd_rows_step": ("sgd_step", {}),
+    "momentum_rows_step": ("momentum_step", {"momentum": 0.9, "dampening": 0.2, "nesterov": True}),
+    "adam_rows_step": ("adam_step", {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3}),
+}
+
+
+def tables(name, v=13, d=5):
+    """The tables that a step on rows moves, by name."""
+    rng = np.random.default_rng(9)
+    states = [s for s in registry.op(name).inputs if s in ("p", "m", "v")]
+    return {s: abs(rng.standard_normal((v, d))) for s in states}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("t", [1, 5])
+@pytest.mark.parametrize("name", ROW_STEPS)
+def test_a_step_on_rows_is_the_step_of_their_elements_and_leaves_the_others(name, t, kind):
+    flat_name, attrs = ROW_STEPS[name]
+    index, rows = np.array([0, 3, 4, 11, 13, 13]), [0, 3, 4, 11]  # 13: no row, left over
+    g = np.random.default_rng(10).standard_normal((len(index), 5))
+    found = tables(name)
+    want = {key: values.copy() for key, values in found.items()}
+    rest = {"index": index, "g": g, "lr": scalar(0.1), "step": scalar(t)}
+    rest |= {"halt": scalar(0, np.int32)}
+    operands = {**found, **rest}
+    run(kind, name, *[operands[key] for key in registry.op(name).inputs], rows=2, **attrs)
+    picked = {key: values[rows].reshape(-1) for key, values in want.items()}
+    operands = {**picked, **rest, "g": g[:4].reshape(-1)}
+    inputs = registry.op(flat_name).inputs
+    run("reference", flat_name, *[operands[key] for key in inputs], **attrs)
+    for key, values in want.items():
+        values[rows] = picked[key].reshape(4, 5)
+        np.testing.assert_allclose(found[key], values, rtol=1e-13, atol=1e-15)
+        unread = np.delete(np.arange(13), rows)
+        assert found[key][unread].tobytes() == values[unread].tobytes()
+
+
+@pytest.mark.parametrize("name", ROW_STEPS)
+def test_rows_that_are_not_of_the_table_are_refused(name):
+    op, wide = registry.op(name), np.dtype(np.float32)
+    shapes = {"index": (3,), "g": (3, 4), "lr": (1,), "step": (1,), "halt": (1,)}
+    specs = {key: Spec(shapes.get(key, (9, 5)), wide) for key in op.inputs}
+    specs["index"] = Spec((3,), np.dtype(np.int64))
+    attrs = {"momentum": 0.9} if name == "momentum_rows_step" else {}
+    with pytest.raises(ValueError, match=name):
+        op.infer(*specs.values(), **attrs)

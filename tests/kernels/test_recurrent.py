@@ -1,5 +1,6 @@
-"""The runs of the vanilla recurrent layer and of the GRU over a sequence, and the LSTM layer with
-its input products inside: against single numbers, and what stands past a length.
+"""The steps of the vanilla recurrent layer and of the GRU and their runs over a sequence, and the
+LSTM layer with its input products inside: against single numbers, the run against its steps, and
+what stands past a length. `test_recurrent_pytorch.py` compares the steps with PyTorch.
 """
 
 import math
@@ -78,7 +79,7 @@ def by_numbers(step, zx, h0, reverse):
     return out, np.array(last)
 
 
-def same(got, want, what=""):
+def assert_same(got, want, what=""):
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14, err_msg=what)
 
 
@@ -92,8 +93,8 @@ def test_a_vanilla_run_is_elman_s_formula_number_by_number(call, act, reverse):
     outs = call("rnn_sequence", zx, h0, w, lengths, act=act, reverse=reverse)
     weights = w.tolist()
     out, last = by_numbers(lambda z, h: rnn_step(z, h, weights, act), zx, h0, reverse)
-    same(outs["out"], out)
-    same(outs["h_last"], last)
+    assert_same(outs["out"], out)
+    assert_same(outs["h_last"], last)
 
 
 @BOTH
@@ -106,8 +107,63 @@ def test_a_gru_run_is_pytorch_s_formula_number_by_number(call, reverse):
     outs = call("gru_sequence", zx, h0, w, b, lengths, reverse=reverse)
     weights, bias = w.tolist(), b.tolist()
     out, last = by_numbers(lambda z, h: gru_step(z, h, weights, bias), zx, h0, reverse)
-    same(outs["out"], out)
-    same(outs["h_last"], last)
+    assert_same(outs["out"], out)
+    assert_same(outs["h_last"], last)
+
+
+@BOTH
+@pytest.mark.parametrize("act", ACTS)
+def test_a_vanilla_step_is_elman_s_formula_number_by_number(call, act):
+    zx, zh = normals(11, (4, 3), (4, 3))
+    h = call("rnn_cell", zx, zh, act=act)["h"]
+    want = [
+        [ACTS[act](a + b) for a, b in zip(*rows, strict=True)] for rows in zip(zx, zh, strict=True)
+    ]
+    assert_same(h, want)
+
+
+@BOTH
+def test_a_gru_step_is_the_run_s_and_keeps_what_its_gradient_needs(call):
+    zx, h, w, b = normals(12, (4, 3 * UNITS), (4, UNITS), (3 * UNITS, UNITS), (UNITS,))
+    zh = h @ w.T
+    zh[:, 2 * UNITS :] += b
+    outs = call("gru_cell", zx, zh, h)
+    for n in range(4):
+        assert_same(
+            outs["h_next"][n], gru_step(zx[n].tolist(), h[n].tolist(), w.tolist(), b.tolist())
+        )
+    r, z, gate, q = np.split(outs["gates"], 4, axis=1)
+    assert_same(q, zh[:, 2 * UNITS :])
+    assert_same(gate, np.tanh(zx[:, 2 * UNITS :] + r * q))
+    assert_same(outs["h_next"], gate + z * (h - gate))
+
+
+@BOTH
+def test_a_gru_step_that_is_saturated_keeps_or_replaces_its_state_exactly(call):
+    """The gates are 0 or 1 at ±1000, with no overflow on the way."""
+    big = 1000.0
+    zx = np.array([[big, big, 0.5], [-big, -big, 0.5], [big, -big, 0.5]])
+    zh, h = np.array([[0.0, 0.0, 2.0]] * 3), np.full((3, 1), 0.25)
+    after = call("gru_cell", zx, zh, h)["h_next"]
+    assert_same(after[:, 0], [0.25, math.tanh(0.5), math.tanh(2.5)])
+
+
+@BOTH
+@WAYS
+def test_runs_are_their_steps_one_after_the_other(call, reverse):
+    zx, h0, w, b = normals(13, (4, STEPS, 3 * UNITS), (4, UNITS), (3 * UNITS, UNITS), (UNITS,))
+    bias = np.concatenate((np.zeros(2 * UNITS), b))
+    found = call("gru_sequence", zx, h0, w, b, reverse=reverse)
+    h = h0
+    for t in sorted(range(STEPS), reverse=reverse):
+        h = call("gru_cell", np.ascontiguousarray(zx[:, t]), h @ w.T + bias, h)["h_next"]
+        assert_same(found["out"][:, t], h)
+    thin = np.ascontiguousarray(zx[..., :UNITS])
+    found, h = call("rnn_sequence", thin, h0, w[:UNITS], act="relu", reverse=reverse), h0
+    for t in sorted(range(STEPS), reverse=reverse):
+        step = np.ascontiguousarray(thin[:, t])
+        h = call("rnn_cell", step, h @ w[:UNITS].T, act="relu")["h"]
+        assert_same(found["out"][:, t], h)
 
 
 def operands(name, seed):
@@ -188,7 +244,7 @@ def test_a_row_does_not_depend_on_which_rows_run_with_it(name, rows, reverse):
     whole = run(name, *ins.values(), lengths, reverse=reverse)
     parts = run(name, *ins.values(), lengths, rows=rows, reverse=reverse)
     for key in whole:
-        same(parts[key], whole[key], key)
+        assert_same(parts[key], whole[key], key)
 
 
 @WAYS
@@ -198,7 +254,7 @@ def test_variants_and_references_give_the_same_gradients(name, reverse):
     outs = reference(name, *ins.values(), lengths, reverse=reverse)
     found, want = (gradients(c, name, ins, outs, 7, reverse) for c in (run, reference))
     for key in ins:
-        same(found[key], want[key], key)
+        assert_same(found[key], want[key], key)
 
 
 def test_a_single_nan_of_an_input_reaches_the_steps_after_it_and_no_other_row():
@@ -229,6 +285,10 @@ MISFITS = {
     "rnn_sequence": (((2, 3, 4), (2, 4), (4, 5)), {}),
     "rnn_sequence of another activation": (((2, 3, 4), (2, 4), (4, 4)), {"act": "gelu"}),
     "gru_sequence": (((2, 3, 6), (2, 2), (6, 2), (3,)), {}),
+    "rnn_cell": (((2, 3), (2, 4)), {}),
+    "rnn_cell of another activation": (((2, 3), (2, 3)), {"act": "gelu"}),
+    "gru_cell": (((2, 6), (2, 6), (2, 3)), {}),
+    "gru_cell_grad": (((2, 3), (2, 9), (2, 3)), {}),
     "lstm_layer": (((2, 3, 5), (2, 2), (2, 2), (8, 4), (8, 2), (8,)), {}),
     "concat": (((2, 3), (3, 3)), {}),
     "columns": (((2, 3),), {"start": 1, "stop": 4}),

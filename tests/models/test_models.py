@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcli.data import catalog as datasets
+from dlcli.data import kind as kinds
 from dlcli.engine.tape import no_grad
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import CheckpointError, UsageError
@@ -156,8 +158,11 @@ def test_a_copy_of_a_shipped_model_is_a_model_of_one_s_own(tmp_path, name):
     path = tmp_path / "my_model.py"
     path.write_bytes(Path(catalog.load(name).__file__).read_bytes())
     module = catalog.load_file(path)
-    model = module.build(module.Config(), (8, 8, 1), 3, seed=0)
-    assert model.state_dict().keys() == build(name, (8, 8, 1), 3).state_dict().keys()
+    kind = kinds.of(getattr(module, "KIND", "image"))
+    shape = datasets.describe(kind.shown, kind=kind).shape
+    shape = tuple(min(extent, 50) for extent in shape)  # of a vocabulary
+    model = module.build(module.Config(), shape, 3, seed=0)
+    assert model.state_dict().keys() == build(name, shape, 3).state_dict().keys()
 
 
 @pytest.mark.parametrize(

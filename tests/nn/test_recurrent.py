@@ -64,7 +64,7 @@ def their_gradient(theirs, name):
     return getattr(theirs, name.replace("bias_l", "bias_ih_l")).grad
 
 
-def compare_with_torch(torch, kind, own, t, lengths, given, layers, bidirectional):
+def assert_as_torch(torch, kind, own, t, lengths, given, layers, bidirectional):
     """Outputs, last states and the gradients of everything, of a random cotangent of each."""
     n = 3 if lengths is None else len(lengths)
     ours = make(kind, layers=layers, bidirectional=bidirectional, **own)
@@ -127,7 +127,7 @@ def test_outputs_states_and_gradients_are_those_of_torch(
     kind, own, layers, bidirectional, lengths, given
 ):
     torch = pytest.importorskip("torch")
-    compare_with_torch(torch, kind, own, 6, lengths, given, layers, bidirectional)
+    assert_as_torch(torch, kind, own, 6, lengths, given, layers, bidirectional)
 
 
 @pytest.mark.oracle
@@ -135,7 +135,7 @@ def test_outputs_states_and_gradients_are_those_of_torch(
 @pytest.mark.parametrize("t", [1, 2, 37, 1000])
 def test_sequences_of_one_to_a_thousand_steps_are_those_of_torch(kind, own, t):
     torch = pytest.importorskip("torch")
-    compare_with_torch(torch, kind, own, t, None, True, 2, True)
+    assert_as_torch(torch, kind, own, t, None, True, 2, True)
 
 
 @pytest.mark.oracle

@@ -3,13 +3,12 @@
 The same Python runs on a GPU: only the target of the launches is another one.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from dlcli_kernels import emulate, raw, registry
 
 from dlcli import optim
+from dlcli.data.loader import Batch
 from dlcli.engine import executor
 from dlcli.engine.cuda_executor import CudaExecutor
 from dlcli.models import catalog
@@ -18,38 +17,60 @@ from dlcli.train.step import Stepper
 from tests.engine.strict import StrictExecutor
 
 pytestmark = pytest.mark.emulator
-SHAPE, CLASSES, IMAGES = (8, 8, 1), 3, 5
+SHAPE, CLASSES, SAMPLES = (8, 8, 1), 3, 5
+STEPS, WORDS = 6, 30  # of a text, at most; of the vocabulary
+SMALL = {  # settings with which a model takes a second in the emulator
+    "lstm": {"hidden": 12, "layers": 2, "bidirectional": True, "dense": 8},
+    "gru": {"hidden": 10, "bidirectional": True, "dense": 8},
+    "rnn": {"hidden": 33, "dense": 8},
+    "text-lstm": {"embedding": 7, "hidden": 12},
+}
 OPTIMIZERS = {  # learning rate and settings
-    "momentum": (0.1, {}),
-    "adam": (
-        1e-3,
-        {"eps": 1e-3},
-    ),  # with its own eps a step is the gradient's sign, rounding or not
+    "momentum": (0.1, {"weight_decay": 0.01}),
+    # with its own eps a step is the gradient's sign, rounding or not
+    "adam": (1e-3, {"eps": 1e-3, "weight_decay": 0.01}),
+    "lazy-adam": (1e-3, {"eps": 1e-3}),
 }
 ROUNDING = 2e-5  # of an array's largest: float32 sums of up to 576 products in another order
 
 
-def batches(number):
-    """Batches of images; the last is a short one."""
+def texts(rng, n):
+    """The ids of words (n, STEPS) and lengths (n,); what stands past a length is padding, 0."""
+    lengths = rng.integers(1, STEPS + 1, n).astype(np.int32)
+    words = rng.integers(2, WORDS, (n, STEPS))
+    return np.where(np.arange(STEPS) < lengths[:, np.newaxis], words, 0), lengths
+
+
+def batches(number, of_texts):
+    """Batches of images, or of texts; the last is a short one."""
     rng = np.random.default_rng(0)
     for i in range(number):
-        n = IMAGES if i < number - 1 else IMAGES - 2
-        x = rng.standard_normal((n, *SHAPE)).astype(np.float32)
-        yield SimpleNamespace(x=x, y=rng.integers(0, CLASSES, n), indices=np.arange(n))
+        n = SAMPLES if i < number - 1 else SAMPLES - 2
+        if of_texts:
+            x, *more = texts(rng, n)
+        else:
+            x, more = rng.standard_normal((n, *SHAPE)).astype(np.float32), []
+        yield Batch(x, rng.integers(0, CLASSES, n), np.arange(n), tuple(more))
 
 
 def trained(name, optimizer, steps):
     """Losses, weights, the optimiser's states and the shares of a model after some steps."""
     module = catalog.load(name)
-    model = module.build(module.Config(dropout=0.2), SHAPE, CLASSES, seed=1)
+    of_texts = getattr(module, "KIND", "image") == "text"
+    config = module.Config(**{"dropout": 0.2, **SMALL.get(name, {})})
+    model = module.build(config, (STEPS, WORDS) if of_texts else SHAPE, CLASSES, seed=1)
     lr, settings = OPTIMIZERS[optimizer]
-    settings = {"clip_norm": 1.0, "weight_decay": 0.01, **settings}
+    settings = {"clip_norm": 1.0, **settings}
     stepper = Stepper(model, lambda phase: optim.make(optimizer, phase.parameters, **settings))
     model.train()
-    losses = [stepper.step([batch], lr)[0] for batch in batches(steps)]
+    losses = [stepper.step([batch], lr)[0] for batch in batches(steps, of_texts)]
     weights, states = model.state_dict(), stepper.state_dict()
-    images = np.random.default_rng(1).integers(0, 256, (4, *SHAPE)).astype(np.uint8)
-    shares = predict_proba(model, images, lambda a: a.astype(np.float32) / 255)
+    rng = np.random.default_rng(1)
+    if of_texts:
+        shares = predict_proba(model, np.arange(4), lambda a: texts(rng, len(a)))
+    else:
+        images = rng.integers(0, 256, (4, *SHAPE)).astype(np.uint8)
+        shares = predict_proba(model, images, lambda a: a.astype(np.float32) / 255)
     return {"losses": np.array(losses), "shares": shares, **weights, **states}
 
 
@@ -72,7 +93,17 @@ def without_a_kernel(name, optimizer):
 
 @pytest.mark.parametrize(
     ("name", "optimizer", "steps"),
-    [("mlp", "momentum", 2), ("mlp", "adam", 1), ("cnn-small", "momentum", 2), ("cnn", "adam", 1)],
+    [
+        ("mlp", "momentum", 2),
+        ("mlp", "adam", 1),
+        ("cnn-small", "momentum", 2),
+        ("cnn", "adam", 1),
+        ("lstm", "momentum", 2),
+        ("gru", "momentum", 2),
+        ("rnn", "momentum", 2),
+        ("text-lstm", "momentum", 2),
+        ("text-lstm", "lazy-adam", 2),
+    ],
 )
 def test_a_model_learns_in_the_emulator_what_it_learns_on_the_cpu(name, optimizer, steps, emulated):
     if missing := without_a_kernel(name, optimizer):

@@ -11,6 +11,7 @@ EMPTY = [((0,), 2, 3), ((4,), 0, 3), ((2, 0), 3, 1), ((), 2, 3)]
 BENCH = [((32, 200), 128, 128), ((32,), 128, 128)]
 COPIED = {p: Tol(0.0, 0.0, why="elements are copied") for p in ("float32", "float64")}
 PREFER = {("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")}
+PREFER |= {("cuda", "float32"): ("cuda_raw_rows",)}
 
 
 def cut(x, *others, **attrs):

@@ -150,6 +150,10 @@ LONG_RUNS = [  # S·C of 24 and more, with padding that the filters do and do no
     (2, 11, 10, 9, 7, 2, 3, (2, 1), ((2, 0), (1, 1)), (2, 1), 1),
     (1, 7, 7, 24, 5, 1, 1, (1, 2), ((0, 0), (0, 0)), (1, 1), 1),
 ]  # fmt: skip
+LONG_SUMS = [  # few outputs of many products each: a sum in several parts, by fours of K or not
+    (1, 5, 4, 96, 4, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    (1, 5, 4, 64, 6, 3, 3, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+]  # fmt: skip
 POOLED = [SHAPES[i] for i in (0, 2, 1, 3, 4, 5, 9, 12, 13, 14, 15)] + LONG_RUNS
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
 DGRAD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
@@ -220,7 +224,8 @@ CONV2D_POOL = Op(
     + [
         forward_case(SHAPES[i], value=exact, act=a, pool=(3, 2), bias=b)
         for i, a, b in ((0, None, False), (12, "tanh", True))
-    ],
+    ]
+    + [forward_case(s, value=exact, act="relu", pool=(3, 2)) for s in LONG_SUMS],
     bench=[forward_case(s, act="relu", pool=(2, 2)) for s in BENCH[:2]],
     flops=flops_pool,
     sized=sized_by(forward_case, act="relu", pool=(2, 2)),

@@ -115,4 +115,10 @@ __global__ void __launch_bounds__(256) assign(float* target, const float* x, lon
 __global__ void __launch_bounds__(256) add_to(float* target, const float* x, long long n) {
     map(n, Binary<Add>{target, target, x, {}});
 }
+
+__global__ void __launch_bounds__(256) add_to_double(double* target, const double* x, long long n) {
+    long long step = static_cast<long long>(gridDim.x) * blockDim.x;
+    for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)
+        target[i] += x[i];
+}
 }

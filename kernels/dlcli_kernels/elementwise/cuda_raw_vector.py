@@ -17,6 +17,8 @@ MOST_ELEMENTS = 2**31 - 2**24  # where rows are counted in 32 bits: a turn of th
 
 
 def supports(op, x, *others, **attrs):
+    if op == "add_to" and x.dtype == "float64":
+        return True
     return x.dtype == "float32" and (op != "bias_act" or x.size <= MOST_ELEMENTS)
 
 
@@ -62,7 +64,7 @@ def assign(target, x):
 
 
 def add_to(target, x):
-    run("add_to", target, x)
+    run("add_to" if target.dtype == np.float32 else "add_to_double", target, x)
 
 
 def act_curve(out, saved, dout, *, act):

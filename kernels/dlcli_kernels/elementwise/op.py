@@ -215,10 +215,11 @@ ASSIGN, ADD_TO = (
         bench=[case(target=normal(*s), x=normal(*s)) for s in BENCH],
         traffic=traffic,
         sized=lambda N=MANY: case(target=normal(N), x=normal(N)),
-        **IN_PLACE,
+        **{**IN_PLACE, "prefer": PREFER | wide},
     )
-    for name, reference, tolerance, traffic in (
-        ("assign", assign_reference, MOVED, lambda target, x: target.nbytes + x.nbytes),
-        ("add_to", add_to_reference, POINTWISE, None),
+    for name, reference, tolerance, traffic, wide in (
+        ("assign", assign_reference, MOVED, lambda target, x: target.nbytes + x.nbytes, {}),
+        # the squares of several gradients are added up in float64
+        ("add_to", add_to_reference, POINTWISE, None, {("cuda", "float64"): ("cuda_raw_vector",)}),
     )
 )

@@ -1,13 +1,18 @@
-"""Rows of a table by their ids: out[…] = table[ids[…]]; and its gradient, as a whole table.
+"""Rows of a table by their ids: out[…] = table[ids[…]]; and its gradient, as a whole table or as
+the rows that were read (`rows.py`): a large table has many rows, and a batch reads few of them.
 
 table is (V, D), ids int64 of any shape. An id outside 0 … V−1 reads nothing: its row of out is NaN,
 so that the loss shows it on every device, and it has no gradient. `padding` is the id of a row that
 is read like any other and never given a gradient.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
-from ..spec import Op, Tol, case, integers, normal
+from ..spec import Op, SparseGradient, Tol, case, integers, normal
+from .rows import EMBEDDING_ROWS_GRAD, MERGE_ROWS, SUMMED, check  # noqa: F401  (ops of the family)
 
 SIZES = [(1, 1, (1,)), (5, 3, (7,)), (11, 13, (2, 5)), (101, 1, (17,)), (3, 129, (2, 2, 3))]
 # rows longer than a block is wide; rows that share blocks, more ids than a block reads at once
@@ -17,18 +22,24 @@ BENCH = [(25_000, 200, (32, 200)), (100, 256, (50, 100))]
 PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 PREFER[("cuda", "float32")] = ("cuda_raw_rows",)
 COPIED = {p: Tol(0.0, 0.0, why="rows are copied") for p in ("float32", "float64")}
-SUMMED = {
-    "float32": Tol(1e-5, 2e-6, why="a sum of up to some thousand rows, one after the other"),
-    "float64": Tol(1e-13, 1e-14, why="the same in double precision"),
-}
 
 
-def check(op, rows, ids, padding):
-    """ValueError unless ids are int64 and `padding` is one of the rows, or None."""
-    if ids.dtype != np.int64:
-        raise ValueError(f"{op}: ids are int64, not {ids.dtype}")
-    if padding is not None and not 0 <= padding < rows:
-        raise ValueError(f"{op}: padding is an id from 0 to {rows - 1}, not {padding}")
+@dataclass(frozen=True, eq=False)
+class Scattered(SparseGradient):
+    """dout (…, D), not yet added up by ids (…), of a table with `table_rows` rows."""
+
+    dout: Any
+    ids: Any
+    table_rows: int
+    padding: int | None
+
+    def dense(self, call):
+        attrs = {"rows": self.table_rows, "padding": self.padding}
+        return call("embedding_grad", self.dout, self.ids, **attrs)
+
+    def rows(self, call):
+        attrs = {"rows": self.table_rows, "padding": self.padding}
+        return call("embedding_rows_grad", self.dout, self.ids, **attrs)
 
 
 def infer_embedding(table, ids, *, padding=None):
@@ -51,8 +62,7 @@ def cut_ids(table, ids, *, padding=None):
 
 
 def gradient(call, ins, outs, douts, needed, *, padding=None):
-    rows = ins.table.shape[0]
-    return {"table": call("embedding_grad", douts.out, ins.ids, rows=rows, padding=padding)}
+    return {"table": Scattered(douts.out, ins.ids, ins.table.shape[0], padding)}
 
 
 def infer_grad(dout, ids, *, rows, padding=None):

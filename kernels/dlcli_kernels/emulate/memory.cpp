@@ -240,7 +240,7 @@ extern "C" void* dlcli_place(int slot, size_t bytes) {
     Slot& s = slots[slot];
     if (s.bytes >= bytes && s.at) return s.at;
     if (s.at) munmap(s.at, s.bytes);
-    size_t rounded = (bytes + (bytes >> 1) + 0xffff) & ~size_t(0xffff);
+    size_t rounded = (bytes + (bytes >> 1) + 0x10000) & ~size_t(0xffff);  // never nothing, which cannot be mapped
     auto* wanted = reinterpret_cast<void*>((uintptr_t(1) << 44) + (uintptr_t(slot) << 36) + (uintptr_t(1) << 35));
     for (int flags : {MAP_FIXED_NOREPLACE, 0}) {
         void* at = mmap(wanted, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);

@@ -50,6 +50,29 @@ def row_step_grad(dz, dq, dh, gates, h_before):
         dh[k] *= z[k]
 
 
+@kernel
+def cell_rows(h_next, gates, zx, zh, h, row):
+    """row (4H,): the gates where nobody wants them."""
+    units = h.shape[1]
+    wide = 2 * units
+    for n in range(h.shape[0]):
+        g, x, r = gates[n] if gates.size else row, zx[n], zh[n]
+        for k in range(wide):
+            g[k] = x[k] + r[k]
+        copy(g[wide : wide + units], r[wide:])
+        copy(h_next[n], h[n])
+        row_step(h_next[n], g, x[wide:])
+
+
+@kernel
+def cell_grad_rows(dzx, dzh, dh, dh_next, gates, h):
+    wide = 2 * h.shape[1]
+    for n in range(h.shape[0]):
+        copy(dh[n], dh_next[n])
+        row_step_grad(dzx[n], dzh[n, wide:], dh[n], gates[n], h[n])
+        copy(dzh[n, :wide], dzx[n, :wide])
+
+
 # --- all steps ------------------------------------------------------------------------------------
 
 
@@ -57,7 +80,7 @@ def row_step_grad(dz, dq, dh, gates, h_before):
 def run(out, hidden, gates, zx, w, b, lengths, reverse, h, panels, z, row):
     """hidden begins as the state before the first step and ends as that after the last.
 
-    h (M, K), panels (P, K, 128) and z (P, M, 128) are the product's operands, row (4H,) is scratch.
+    h (M, K), panels (P, K, 64) and z (P, M, 64) are the product's operands, row (4H,) is scratch.
     """
     rows, length, units = out.shape
     wide = 2 * units
@@ -127,6 +150,10 @@ def run_grad(dz, dq, dh, dout, gates, out, h0, w, lengths, reverse, left, panels
 
 def workspace(op, *ins, **attrs):
     """The operands of the product and a row's gates; a block of h."""
+    if op == "gru_cell_grad":
+        return None
+    if op == "gru_cell":
+        return ins[2].like(4 * ins[2].shape[1])
     if op == "gru_sequence":
         n, _, wide = ins[0].shape
         return ins[0].like(sum(lengths_of(n, wide // 3, wide)) + wide // 3 * 4)
@@ -135,6 +162,16 @@ def workspace(op, *ins, **attrs):
         return ins[3].like(sum(lengths_of(n, 3 * h, h)))
     n, t, h = ins[2].shape
     return ins[2].like(min(BLOCK, n * t), h)
+
+
+def gru_cell(h_next, gates, zx, zh, h, *, scratch):
+    if h.size:
+        cell_rows(h_next, present(gates, zx), zx, zh, h, scratch)
+
+
+def gru_cell_grad(dzx, dzh, dh, dh_next, gates, h):
+    if h.size:
+        cell_grad_rows(dzx, dzh, dh, dh_next, gates, h)
 
 
 def gru_sequence(out, h_last, gates, zx, h0, w, b, lengths, *, reverse=False, scratch):

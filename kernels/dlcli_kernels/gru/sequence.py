@@ -8,17 +8,19 @@ and gates are 0 and the state is carried unchanged.
 
 import numpy as np
 
-from ..elementwise.activations import sigmoid
-from ..lstm.sequence import grain, live, some_lengths, steps
+from ..lstm.sequence import grain, live, runs, some_lengths, steps
 from ..spec import Op, Tol, case, normal, uniform
+from .cell import PREFER, one_unit, step
 
-# N, T, H; of each two runs, forwards and backwards in time
+# N, T, H
 SIZES = [(1, 1, 7), (3, 1, 5), (2, 3, 4), (5, 7, 11), (37, 4, 3), (0, 3, 2), (3, 0, 2), (2, 3, 0)]
-SIZES += [(2, 3, 127), (9, 2, 128), (2, 2, 129), (131, 2, 5)]
-LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2), (4, 3, 128)]
+LARGE = [(2, 2, 127), (9, 2, 128), (1, 1, 129), (131, 2, 5)]
+LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2)]
+LARGE_LENGTHS = [(4, 2, 128), (17, 2, 68)]  # the second: two tiles of sequences, nine of units
+RUNS, RUNS_WITH_LENGTHS = runs(SIZES, LARGE), runs(LENGTHS, LARGE_LENGTHS)
 BENCH = [(32, 28, 128), (128, 28, 128), (32, 200, 128)]
-WAYS = (False, True)
-PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
+BENCH += [(16, 8, 1536)]  # more units than multiprocessors can hold the weights of
+ON_CUDA = PREFER | {("cuda", "float32"): ("cuda_raw_persistent", "cuda_raw_tiles")}
 OF_ROWS = ("zx", "h0", "lengths", "out", "h_last", "gates")
 CUT = dict.fromkeys(OF_ROWS, 0)  # by sequences: each needs the whole of w
 SEQUENCE = {
@@ -43,16 +45,6 @@ def check(op, z, w, lengths, sequences=(), states=()):
     if lengths is not None and (lengths.shape != (n,) or lengths.dtype != np.int32):
         raise ValueError(f"{op}: lengths are ({n},) int32, not {lengths.shape} {lengths.dtype}")
     return n, t, h
-
-
-def step(zx, zh, h):
-    """(h_next, gates) of a step: zx and zh (N, 3H) are the products of x and of h with their
-    biases; gates (N, 4H) are r, z, n and q.
-    """
-    (xr, xz, xn), (hr, hz, q) = np.split(zx, 3, axis=-1), np.split(zh, 3, axis=-1)
-    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
-    n = np.tanh(xn + r * q)
-    return (1 - z) * n + z * h, np.concatenate((r, z, n, q), axis=-1)
 
 
 def flops(n, t, h):
@@ -106,11 +98,6 @@ def operands(n, t, h, layout="C"):
     }
 
 
-def one_unit(**shapes):
-    """Operands of a single unit: positive, or its sums may be nearly 0 and no others in the rms."""
-    return {name: uniform(0.2, 1.5, *shape) for name, shape in shapes.items()}
-
-
 GRU_SEQUENCE = Op(
     "gru_sequence",
     infer_sequence,
@@ -120,16 +107,15 @@ GRU_SEQUENCE = Op(
     cut=CUT,
     grain=grain,
     tolerance=SEQUENCE,
-    cases=[case(**operands(*s), reverse=reverse) for s in SIZES for reverse in WAYS]
+    cases=[case(**operands(*s), reverse=reverse) for *s, reverse in RUNS]
     + [case("one unit", **one_unit(zx=(1, 2, 3), h0=(1, 1), w=(3, 1), b=(1,)), reverse=False)]
     + [
         case(**operands(n, t, h), lengths=some_lengths(n, t), reverse=reverse)
-        for n, t, h in LENGTHS
-        for reverse in WAYS
+        for n, t, h, reverse in RUNS_WITH_LENGTHS
     ]
     + [case(**operands(5, 3, 4, layout), reverse=False) for layout in ("F", "strided", "reversed")],
     bench=[case(**operands(*s), reverse=False) for s in BENCH],
     flops=lambda zx, h0, w, b, lengths=None, **attrs: flops(*zx.shape[:2], w.shape[1]),
     sized=lambda N=128, T=28, H=128: case(**operands(N, T, H), reverse=False),
-    prefer=PREFER,
+    prefer=ON_CUDA,
 )

@@ -12,7 +12,8 @@ import numpy as np
 from ..lstm.sequence import grain, live, some_lengths, steps
 from ..lstm.sequence_grad import before
 from ..spec import Op, Tol, case, normal
-from .sequence import BENCH, CUT, LENGTHS, PREFER, SIZES, WAYS, check, flops, sequence
+from .cell import PREFER, step_grad
+from .sequence import BENCH, CUT, ON_CUDA, RUNS, RUNS_WITH_LENGTHS, check, flops, sequence
 
 GRADIENT = {
     "float32": Tol(
@@ -28,15 +29,6 @@ WEIGHT_GRADIENT = {
     "float64": Tol(1e-12, 1e-14, why="the same in double precision"),
 }
 CUT_GRAD = CUT | dict.fromkeys(("dout", "dh_last", "dz", "dq", "dh0"), 0)
-
-
-def step_grad(dh, gates, h):
-    """(dz (N, 3H), dq, dh of the step before without the products) of one step."""
-    r, z, n, q = np.split(gates, 4, axis=-1)
-    dn = dh * (1 - z) * (1 - n**2)
-    dz = dh * (h - n) * z * (1 - z)
-    dr = dn * q * r * (1 - r)
-    return np.concatenate((dr, dz, dn), axis=-1), dn * r, dh * z
 
 
 def infer_sequence_grad(dout, dh_last, gates, out, h0, w, lengths=None, *, reverse=False):
@@ -133,13 +125,13 @@ GRU_SEQUENCE_GRAD = Op(
     cut=CUT_GRAD,
     grain=grain,
     tolerance=GRADIENT,
-    cases=[run_case(*s, reverse) for s in [(1, 1, 1), *SIZES] for reverse in WAYS]
-    + [run_case(*s, reverse, with_lengths=True) for s in LENGTHS for reverse in WAYS]
+    cases=[run_case(*s) for s in [(1, 1, 1, False), (1, 1, 1, True), *RUNS]]
+    + [run_case(*s, with_lengths=True) for s in RUNS_WITH_LENGTHS]
     + [run_case(5, 3, 4, absent=absent) for absent in (("dout",), ("dh_last",))],
     bench=[run_case(*s) for s in BENCH],
     flops=lambda dout, dh_last, gates, out, *others, **attrs: flops(*out.shape),
     sized=lambda N=128, T=28, H=128: run_case(N, T, H),
-    prefer=PREFER,
+    prefer=ON_CUDA,
     precision_of="gates",
 )
 
@@ -151,15 +143,14 @@ GRU_SEQUENCE_WGRAD = Op(
     partial=("dw",),
     grain=grain_weights,
     tolerance=WEIGHT_GRADIENT,
-    cases=[case(**step_operands(*s), reverse=r) for s in [(1, 1, 1), *SIZES] for r in WAYS]
+    cases=[case(**step_operands(*s), reverse=r) for *s, r in [(1, 1, 1, False), *RUNS]]
     + [
         case(**step_operands(n, t, h), lengths=some_lengths(n, t), reverse=r)
-        for n, t, h in LENGTHS
-        for r in WAYS
+        for n, t, h, r in RUNS_WITH_LENGTHS
     ]
     + [case(**step_operands(4, 3, 5, layout), reverse=False) for layout in ("F", "strided")],
     bench=[case(**step_operands(*s), reverse=False) for s in BENCH],
     flops=lambda dz, dq, *others, **attrs: flops(*dq.shape),
     sized=lambda N=128, T=28, H=128: case(**step_operands(N, T, H), reverse=False),
-    prefer=PREFER,
+    prefer=PREFER | {("cuda", "float32"): ("cuda_raw_product",)},
 )

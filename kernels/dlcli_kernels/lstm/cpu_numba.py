@@ -49,7 +49,7 @@ def end_of(n, lengths, length):
 def run(out, hidden, cells_now, gates, cells, zx, w, lengths, reverse, h, panels, z, row):
     """hidden and cells_now begin as the states before the first step, end as those after the last.
 
-    h (M, K), panels (P, K, 128) and z (P, M, 128) are the product's operands, row (4H,) is scratch.
+    h (M, K), panels (P, K, 64) and z (P, M, 64) are the product's operands, row (4H,) is scratch.
     """
     rows, length, units = out.shape
     pack(panels, w.T)

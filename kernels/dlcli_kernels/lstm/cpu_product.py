@@ -1,22 +1,26 @@
 """Products of few rows with a matrix that stays the same: the recurrent product of each step.
 
 BLAS lays the matrix out anew in every call, which is half of its time at 16 rows. Here that is done
-once for all steps: panels of 128 columns (P, K, 128), so that a block of 4 × 4 numbers of the left
-operand in registers meets four whole rows of a panel, contiguous and a fixed distance apart, which
-LLVM vectorises. (16, 128) · (128, 512) in float32 on one core: 83 GFLOP/s, BLAS 55.
-
-The result lies in panels too, (P, M, 128). M and K are multiples of 4, filled up with zeros.
+once for all steps, in panels of 64 columns (P, K, 64), whose rows `cpu_tile.py` reads one after the
+other. The result lies in panels too, (P, M, 64). M is a multiple of 4, filled up with zeros.
 """
 
 from ..cpu import kernel
+from ..cpu_gemm import gemm
+from ..cpu_tile import BITS, ROWS, VECTORS, WIDEST, add_thin_tile, add_tile, width
 
-PANEL = 128  # columns; a panel of 16 rows of the result is 8 KiB of float32
-BLOCK = 4
+PANEL = 64  # columns: a tile of float32 of the widest vectors, or several narrower ones
+BLOCK = ROWS
 
 
 def blocks_of(count):
     """`count` rounded up to a multiple of BLOCK."""
     return -(-count // BLOCK) * BLOCK
+
+
+def whole_vectors(columns):
+    """`columns` rounded up to whole vectors of any type."""
+    return -(-columns // 16) * 16
 
 
 def panels_of(columns):
@@ -32,7 +36,7 @@ def lengths_of(m, k, n):
 
 @kernel
 def pack_rows(panels, at, w):
-    """Rows `at` and further of the panels (P, K, 128) ← w (k, n); the rest stays."""
+    """Rows `at` and further of the panels (P, K, 64) ← w (k, n); the rest stays."""
     for p in range(panels.shape[0]):
         first = p * PANEL
         columns = min(PANEL, w.shape[1] - first)
@@ -44,14 +48,14 @@ def pack_rows(panels, at, w):
 
 @kernel
 def pack(panels, w):
-    """panels (P, K, 128) of w (k, n), zeros beyond its ends. w may be a transposed view."""
+    """panels (P, K, 64) of w (k, n), zeros beyond its ends. w may be a transposed view."""
     panels[:] = 0.0
     pack_rows(panels, 0, w)
 
 
 @kernel
 def put_row(panels, m, row):
-    """Row m of the panels (P, M, 128) ← row (n,)."""
+    """Row m of the panels (P, M, 64) ← row (n,)."""
     for p in range(panels.shape[0]):
         first = p * PANEL
         target = panels[p, m]
@@ -61,7 +65,7 @@ def put_row(panels, m, row):
 
 @kernel
 def get_row(row, panels, m):
-    """row (n,) ← row m of the panels (P, M, 128)."""
+    """row (n,) ← row m of the panels (P, M, 64)."""
     for p in range(panels.shape[0]):
         first = p * PANEL
         source = panels[p, m]
@@ -70,39 +74,65 @@ def get_row(row, panels, m):
 
 
 @kernel
-def add_block(c, a, at, k, b):
-    """c (4, 128) += A · b (4, 128), flat; A is the block of a that begins at `at`, rows k apart."""
-    a00, a01, a02, a03 = a[at], a[at + 1], a[at + 2], a[at + 3]
-    at += k
-    a10, a11, a12, a13 = a[at], a[at + 1], a[at + 2], a[at + 3]
-    at += k
-    a20, a21, a22, a23 = a[at], a[at + 1], a[at + 2], a[at + 3]
-    at += k
-    a30, a31, a32, a33 = a[at], a[at + 1], a[at + 2], a[at + 3]
-    for j in range(PANEL):
-        b0, b1, b2, b3 = b[j], b[j + PANEL], b[j + 2 * PANEL], b[j + 3 * PANEL]
-        c[j] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
-        c[j + PANEL] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
-        c[j + 2 * PANEL] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
-        c[j + 3 * PANEL] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+def add_columns(c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k, columns):
+    """Four rows of C += four of A · B, as `add_tile`; `columns` are rounded up to whole vectors."""
+    wide = width(c)
+    j = 0
+    while j + wide <= columns:
+        add_tile(c, at_c + j, next_c, a, at_a, next_a, step_a, b, at_b + j, next_b, k)
+        j += wide
+    while j < columns:
+        add_thin_tile(c, at_c + j, next_c, a, at_a, next_a, step_a, b, at_b + j, next_b, k)
+        j += wide // VECTORS
 
 
 @kernel
 def add_product(c, a, b):
-    """c (P, M, 128) += a (M, K) · b (P, K, 128). The rows of c do not depend on each other."""
+    """c (P, M, 64) += a (M, K) · b (P, K, 64). The rows of c do not depend on each other."""
     panels, m, _ = c.shape
     k = a.shape[1]
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    size = BLOCK * PANEL
     for p in range(panels):
-        for j in range(0, k, BLOCK):
-            right = (p * k + j) * PANEL
-            for i in range(0, m, BLOCK):
-                left = (p * m + i) * PANEL
-                add_block(
-                    flat_c[left : left + size],
-                    flat_a,
-                    i * k + j,
-                    k,
-                    flat_b[right : right + size],
-                )
+        for i in range(0, m, BLOCK):
+            to, right = (p * m + i) * PANEL, p * k * PANEL
+            add_columns(flat_c, to, PANEL, flat_a, i * k, k, 1, flat_b, right, PANEL, k, PANEL)
+
+
+@kernel
+def add_rows(c, a, b, m, columns):
+    """c (≥ m, ≥ columns) += a (≥ m, K) · b (P, K, 64), both in rows; K of a may be longer.
+
+    m is rounded up to a multiple of 4, columns to one of 16: so many must be there.
+    """
+    panels, k, _ = b.shape
+    next_c, next_a = c.shape[1], a.shape[1]
+    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    for p in range(panels):
+        first = p * PANEL
+        width_of_panel = min(PANEL, columns - first)
+        for i in range(0, m, BLOCK):
+            to, left, right = i * next_c + first, i * next_a, p * k * PANEL
+            add_columns(
+                flat_c, to, next_c, flat_a, left, next_a, 1, flat_b, right, PANEL, k, width_of_panel
+            )
+
+
+@kernel
+def add_transposed(c, a, b, k, columns):
+    """c (M, ≥ columns) += aᵀ · b of the first k ≥ 1 rows of a (≥ k, M) and b (≥ k, ≥ columns).
+
+    M is a multiple of 4, columns are rounded up to one of 16. Nothing is laid out anew: what four
+    columns of a share of a cache line stays for the next twelve. Narrower vectors pass over b more
+    often than is worth it: BLAS then.
+    """
+    m, next_c = c.shape
+    next_a, next_b = a.shape[1], b.shape[1]
+    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    if BITS < WIDEST:
+        gemm(True, False, m, columns, k, flat_a, next_a, flat_b, next_b, True, flat_c, next_c)
+        return
+    for first in range(0, columns, PANEL):
+        some = min(PANEL, columns - first)
+        for i in range(0, m, BLOCK):
+            to = i * next_c + first
+            add_columns(flat_c, to, next_c, flat_a, i, 1, next_a, flat_b, first, next_b, k, some)

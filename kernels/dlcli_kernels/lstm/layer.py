@@ -11,18 +11,21 @@ import numpy as np
 
 from ..spec import Op, Tol, case, integers, normal, uniform
 from .cell import one_unit
-from .sequence import CUT, flops, grain, sequence, some_lengths
+from .sequence import CUT, flops, grain, runs, sequence, some_lengths
 from .sequence_grad import sequence_grad, sequence_wgrad
 
-# N, T, F, H; of each two runs, forwards and backwards in time
+# N, T, F, H
 SIZES = [(1, 1, 2, 7), (3, 1, 4, 5), (2, 3, 1, 4), (5, 7, 6, 11), (37, 4, 5, 3), (131, 2, 3, 5)]
 SIZES += [(0, 3, 2, 2), (3, 0, 2, 2), (2, 3, 0, 2), (2, 3, 2, 0)]
-SIZES += [(2, 3, 28, 127), (9, 2, 129, 128), (2, 300, 2, 3)]
-LENGTHS = [(7, 5, 2, 3), (5, 1, 3, 2), (1, 4, 2, 6), (19, 6, 4, 9), (0, 3, 2, 2), (4, 3, 5, 128)]
+SIZES += [(2, 300, 2, 3)]
+LARGE = [(2, 3, 28, 127), (9, 2, 129, 128)]
+LENGTHS = [(7, 5, 2, 3), (5, 1, 3, 2), (1, 4, 2, 6), (19, 6, 4, 9), (0, 3, 2, 2)]
+RUNS, RUNS_WITH_LENGTHS = runs(SIZES, LARGE), runs(LENGTHS, [(4, 3, 5, 128)])
 BENCH = [(32, 28, 28, 128), (128, 28, 28, 128), (32, 200, 200, 128), (32, 200, 128, 128)]
 BENCH += [(50, 100, 100, 256)]
 WAYS = (False, True)
 PREFER = {("cpu", p): ("cpu_layer",) for p in ("float32", "float64")}
+PREFER |= {("cuda", "float32"): ("cuda_raw_layer",)}
 CUT_LAYER = CUT | {"x": 0, "dx": 0}
 LAYER = {
     "float32": Tol(1e-5, 3e-6, why="products of F + H terms, and what a step passes on"),
@@ -193,7 +196,7 @@ LSTM_LAYER = Op(
     cut=CUT_LAYER,
     grain=grain,
     tolerance=LAYER,
-    cases=[case(**operands(*s), reverse=reverse) for s in SIZES for reverse in WAYS]
+    cases=[case(**operands(*s), reverse=reverse) for *s, reverse in RUNS]
     + [
         case(
             "one unit",
@@ -203,8 +206,7 @@ LSTM_LAYER = Op(
     ]
     + [
         case(**operands(n, t, f, h), lengths=some_lengths(n, t), reverse=reverse)
-        for n, t, f, h in LENGTHS
-        for reverse in WAYS
+        for n, t, f, h, reverse in RUNS_WITH_LENGTHS
     ]
     + [
         case(
@@ -230,8 +232,8 @@ LSTM_LAYER_GRAD = Op(
     partial=("dw_ih", "dw_hh", "db"),
     grain=grain_grad,
     tolerance=GRADIENT,
-    cases=[run_case(*s, reverse) for s in [(1, 1, 1, 1), *SIZES] for reverse in WAYS]
-    + [run_case(*s, reverse, with_lengths=True) for s in LENGTHS for reverse in WAYS]
+    cases=[run_case(*s) for s in [(1, 1, 1, 1, False), (1, 1, 1, 1, True), *RUNS]]
+    + [run_case(*s, with_lengths=True) for s in RUNS_WITH_LENGTHS]
     + [
         run_case(5, 3, 4, 4, absent=absent)
         for absent in (("dout",), ("dh_last",), ("dc_last",), ("dh_last", "dc_last"))

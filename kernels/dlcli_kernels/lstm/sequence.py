@@ -14,14 +14,16 @@ import numpy as np
 from ..spec import Op, Tol, case, integers, normal, uniform
 from .cell import PREFER, one_unit, step
 
-# N, T, H; of each two runs, forwards and backwards in time
+# N, T, H
 SIZES = [(1, 1, 7), (3, 1, 5), (2, 3, 4), (5, 7, 11), (37, 4, 3), (0, 3, 2), (3, 0, 2), (2, 3, 0)]
 # units up to a power of two and beyond it, in ones, twos and fours of sequences
-SIZES += [(2, 3, 127), (9, 2, 128), (17, 2, 100), (2, 2, 129), (20, 2, 64), (131, 2, 5)]
-WHOLE = ("cuda_raw_persistent", "cuda_raw_cooperative", "cuda_raw_steps")
+LARGE = [(2, 2, 127), (9, 2, 128), (1, 1, 129), (20, 2, 64), (131, 2, 5)]
+WHOLE = ("cuda_raw_persistent", "cuda_raw_tiles")
 ON_CUDA = PREFER | {("cuda", "float32"): WHOLE}
-LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2), (4, 3, 128)]
+LENGTHS = [(7, 5, 3), (5, 1, 2), (1, 4, 6), (19, 6, 9), (0, 3, 2)]
+LARGE_LENGTHS = [(4, 2, 128), (17, 2, 68)]  # the second: two tiles of sequences, nine of units
 BENCH = [(32, 28, 128), (128, 28, 128), (512, 28, 128), (32, 200, 128), (64, 100, 256)]
+BENCH += [(16, 8, 1536)]  # more units than multiprocessors can hold the weights of
 SEQUENCE = {
     "float32": Tol(1e-5, 3e-6, why="products of H terms, and what a step passes on to the next"),
     "float64": Tol(2e-14, 6e-15, why="the same in double precision"),
@@ -30,6 +32,15 @@ OF_ROWS = ("zx", "h0", "c0", "lengths", "out", "h_last", "c_last", "gates", "cel
 OF_ROWS_GRAD = ("dout", "dh_last", "dc_last", "dz", "dh0", "dc0")
 CUT = dict.fromkeys((*OF_ROWS, *OF_ROWS_GRAD), 0)  # by sequences: each needs the whole of w
 MOST_ROWS = 32  # of a range: a product with fewer rows is mostly a copy of w into BLAS's layout
+
+
+def runs(small, large):
+    """(*size, reverse): small sizes forwards and backwards in time, large ones by turns."""
+    both = [(*size, reverse) for size in small for reverse in (False, True)]
+    return both + [(*size, bool(i % 2)) for i, size in enumerate(large)]
+
+
+RUNS, RUNS_WITH_LENGTHS = runs(SIZES, LARGE), runs(LENGTHS, LARGE_LENGTHS)
 
 
 def grain(*specs, **attrs):
@@ -144,12 +155,11 @@ LSTM_SEQUENCE = Op(
     cut=CUT,
     grain=grain,
     tolerance=SEQUENCE,
-    cases=[case(**operands(*s), reverse=reverse) for s in SIZES for reverse in (False, True)]
+    cases=[case(**operands(*s), reverse=reverse) for *s, reverse in RUNS]
     + [case("one unit", **one_unit(zx=(1, 2, 4), h0=(1, 1), c0=(1, 1), w=(4, 1)), reverse=False)]
     + [
         case(**operands(n, t, h), lengths=some_lengths(n, t), reverse=reverse)
-        for n, t, h in LENGTHS
-        for reverse in (False, True)
+        for n, t, h, reverse in RUNS_WITH_LENGTHS
     ]
     + [
         case(

@@ -13,9 +13,9 @@ from .cell import PREFER, step_grad
 from .sequence import (
     BENCH,
     CUT,
-    LENGTHS,
     ON_CUDA,
-    SIZES,
+    RUNS,
+    RUNS_WITH_LENGTHS,
     check,
     flops,
     grain,
@@ -135,8 +135,8 @@ LSTM_SEQUENCE_GRAD = Op(
     cut=CUT,
     grain=grain,
     tolerance=GRADIENT,
-    cases=[run_case(*s, reverse) for s in [(1, 1, 1), *SIZES] for reverse in (False, True)]
-    + [run_case(*s, reverse, with_lengths=True) for s in LENGTHS for reverse in (False, True)]
+    cases=[run_case(*s) for s in [(1, 1, 1, False), (1, 1, 1, True), *RUNS]]
+    + [run_case(*s, with_lengths=True) for s in RUNS_WITH_LENGTHS]
     + [
         run_case(5, 3, 4, absent=absent)
         for absent in (("dout",), ("dh_last",), ("dc_last",), ("dh_last", "dc_last"))
@@ -155,11 +155,10 @@ LSTM_SEQUENCE_WGRAD = Op(
     cut=cut_gates,
     grain=grain_gates,
     tolerance=WEIGHT_GRADIENT,
-    cases=[case(**step_operands(*s), reverse=r) for s in [(1, 1, 1), *SIZES] for r in (False, True)]
+    cases=[case(**step_operands(*s), reverse=r) for *s, r in [(1, 1, 1, False), *RUNS]]
     + [
         case(**step_operands(n, t, h), lengths=some_lengths(n, t), reverse=r)
-        for n, t, h in LENGTHS
-        for r in (False, True)
+        for n, t, h, r in RUNS_WITH_LENGTHS
     ]
     + [case(**step_operands(4, 3, 5, layout), reverse=False) for layout in ("F", "strided")],
     bench=[case(**step_operands(*s), reverse=False) for s in BENCH],

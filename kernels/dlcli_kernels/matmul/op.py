@@ -2,13 +2,14 @@
 n]).
 
 a is (M, K), or (K, M) with `ta`; b is (K, N), or (N, K) with `tb`; bias (N,). A dense layer is
-matmul(x, w, bias, tb=True) with w (out, in).
+matmul(x, w, bias, tb=True) with w (out, in). Products of many pairs are in `batched.py`.
 """
 
 import numpy as np
 
 from ..elementwise.activations import EPILOGUES, activate
 from ..spec import Op, Tol, case, normal, uniform
+from .batched import BMM  # noqa: F401  (an op of this family)
 
 
 def extents(a, b, ta, tb):

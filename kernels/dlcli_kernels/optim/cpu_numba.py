@@ -197,3 +197,74 @@ def _clip_by_value(g, limit):
 
 def clip_by_value(g, *, limit):
     _clip_by_value(g, float(limit))
+
+
+# --- steps on rows --------------------------------------------------------------------------------
+
+
+@formula
+def _sgd_rows(p, index, g, lr, halt):
+    if halt[0] != 0:
+        return
+    rate = p.dtype.type(lr[0])
+    for j in range(index.size):
+        if index[j] >= p.shape[0]:
+            return
+        w, d = p[index[j]], g[j]
+        for i in range(w.size):
+            w[i] -= rate * d[i]
+
+
+def sgd_rows_step(p, index, g, lr, step, halt):
+    _sgd_rows(p, index, g, lr, halt)
+
+
+@formula
+def _momentum_rows(p, index, g, m, lr, step, halt, momentum, dampening, nesterov):
+    if halt[0] != 0:
+        return
+    real = p.dtype.type
+    first = step[0] == 1
+    keep, take = real(0 if first else momentum), real(1 if first else 1 - dampening)
+    rate, momentum = real(lr[0]), real(momentum)
+    for j in range(index.size):
+        if index[j] >= p.shape[0]:
+            return
+        w, d, mean = p[index[j]], g[j], m[index[j]]
+        for i in range(w.size):
+            now = keep * mean[i] + take * d[i]
+            mean[i] = now
+            w[i] -= rate * (d[i] + momentum * now if nesterov else now)
+
+
+def momentum_rows_step(
+    p, index, g, m, lr, step, halt, *, momentum, dampening=0.0, nesterov=False
+):  # fmt: skip
+    settings = float(momentum), float(dampening), bool(nesterov)
+    _momentum_rows(p, index, g, m, lr, step, halt, *settings)
+
+
+@formula
+def _adam_rows(p, index, g, m, v, lr, step, halt, beta1, beta2, eps):
+    if halt[0] != 0:
+        return
+    real = p.dtype.type
+    rate = real(lr[0] / (1 - beta1 ** step[0]))
+    unbias = real(1 / np.sqrt(1 - beta2 ** step[0]))
+    keep1, take1, keep2, take2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    eps = real(eps)
+    for j in range(index.size):
+        if index[j] >= p.shape[0]:
+            return
+        w, d, first, second = p[index[j]], g[j], m[index[j]], v[index[j]]
+        for i in range(w.size):
+            mean = keep1 * first[i] + take1 * d[i]
+            square = keep2 * second[i] + take2 * d[i] * d[i]
+            first[i], second[i] = mean, square
+            w[i] -= rate * (mean / (np.sqrt(square) * unbias + eps))
+
+
+def adam_rows_step(
+    p, index, g, m, v, lr, step, halt, *, beta1=0.9, beta2=0.999, eps=1e-8
+):  # fmt: skip
+    _adam_rows(p, index, g, m, v, lr, step, halt, float(beta1), float(beta2), float(eps))

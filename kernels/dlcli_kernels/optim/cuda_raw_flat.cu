@@ -4,20 +4,7 @@
 // What changes from step to step is read from buffers: the rate and the number of the step in float64,
 // the flag that halts. Nothing is written while the flag is set.
 #include "map.cuh"
-
-// What p shrinks by, and the L2 and L1 terms that the gradient gets.
-struct Penalty {
-    float shrink, l2, l1;
-    __device__ __forceinline__ Penalty(double lr, double weight_decay, double l1, int decoupled)
-        : shrink(decoupled ? static_cast<float>(1 - lr * weight_decay) : 1.0f),
-          l2(decoupled ? 0.0f : static_cast<float>(weight_decay)),
-          l1(static_cast<float>(l1)) {}
-    __device__ __forceinline__ float gradient(float g, float w) const {
-        if (l2 != 0) g += l2 * w;  // selections: 0 · ∞ would be a NaN
-        if (l1 != 0) g += w > 0 ? l1 : w < 0 ? -l1 : l1 * w;  // the last: 0, or the NaN that w is
-        return g;
-    }
-};
+#include "optim.cuh"
 
 // Runs `step.update(p, g, a, b, c)` on every element of p with its gradient and up to three states
 // (null where there is none): all in registers, the states and p written back.
@@ -47,53 +34,6 @@ template <class Step> struct Updated {
         if (a) a[i] = x;
         if (b) b[i] = y;
         if (c) c[i] = z;
-    }
-};
-
-struct Sgd {
-    Penalty penalty;
-    float rate;
-    __device__ __forceinline__ void update(float& p, float g, float&, float&, float&) const {
-        float w = p * penalty.shrink;
-        p = w - rate * penalty.gradient(g, w);
-    }
-};
-
-struct Momentum {
-    Penalty penalty;
-    float rate, momentum, take;
-    bool first, nesterov;
-    __device__ __forceinline__ void update(float& p, float g, float& m, float&, float&) const {
-        float w = p * penalty.shrink, d = penalty.gradient(g, w);
-        m = first ? d : momentum * m + take * d;
-        p = w - rate * (nesterov ? d + momentum * m : m);
-    }
-};
-
-struct RmsProp {
-    Penalty penalty;
-    float rate, keep, take, eps, momentum;
-    bool centered;
-    __device__ __forceinline__ void update(float& p, float g, float& v, float& m, float& mean) const {
-        float w = p * penalty.shrink, d = penalty.gradient(g, w);
-        v = keep * v + take * d * d;
-        mean = keep * mean + take * d;
-        float spread = centered ? v - mean * mean : v;
-        spread = spread < 0 ? 0.0f : spread;  // below 0 by rounding alone; a NaN stays
-        d /= sqrtf(spread) + eps;
-        m = d + momentum * m;
-        p = w - rate * m;
-    }
-};
-
-struct Adam {
-    Penalty penalty;
-    float rate, unbias, keep1, take1, keep2, take2, eps;
-    __device__ __forceinline__ void update(float& p, float g, float& m, float& v, float&) const {
-        float w = p * penalty.shrink, d = penalty.gradient(g, w);
-        m = keep1 * m + take1 * d;
-        v = keep2 * v + take2 * d * d;
-        p = w - rate * (m / (sqrtf(v) * unbias + eps));
     }
 };
 
@@ -180,14 +120,9 @@ __global__ void __launch_bounds__(256) adam_step(float* p, const float* g, float
                                                  int decoupled) {
     __shared__ float scalars[2];
     if (*halt) return;
-    if (threadIdx.x == 0) {  // powers in float64 once per block
-        scalars[0] = static_cast<float>(*lr / (1 - pow(beta1, *number)));
-        scalars[1] = static_cast<float>(1 / sqrt(1 - pow(beta2, *number)));
-    }
+    if (threadIdx.x == 0) Adam::unbiased(scalars, *lr, *number, beta1, beta2);  // powers, once per block
     __syncthreads();
-    Adam step{{*lr, weight_decay, l1, decoupled}, scalars[0], scalars[1], static_cast<float>(beta1),
-              static_cast<float>(1 - beta1), static_cast<float>(beta2), static_cast<float>(1 - beta2),
-              static_cast<float>(eps)};
+    Adam step({*lr, weight_decay, l1, decoupled}, scalars, beta1, beta2, eps);
     map(n, Updated<Adam>{p, m, v, nullptr, g, step});
 }
 

@@ -19,6 +19,10 @@ from .clip import (  # noqa: F401  (ops of this family)
     COUNT_STEP,
     SUM_OF_SQUARES,
 )
+from .rows import infer_adam as infer_adam_rows
+from .rows import infer_momentum as infer_momentum_rows
+from .rows import infer_sgd as infer_sgd_rows
+from .rows import rows_op
 from .shared import (
     CNN,
     CUT,
@@ -253,3 +257,17 @@ ADAM = Op(
     bench=step_bench(adam_operands, {}, {"weight_decay": 0.01, "decoupled": True}),
     **STEP,
 )
+
+# --- steps on rows (rows.py) ----------------------------------------------------------------------
+
+SGD_ROWS = rows_op(
+    "sgd_rows_step",
+    infer_sgd_rows,
+    lambda p, g, lr, step, halt: sgd(p, g, lr, halt),
+    (),
+    [{}],
+)
+MOMENTUM_ROWS = rows_op(
+    "momentum_rows_step", infer_momentum_rows, momentum_reference, ("m",), MOMENTA
+)
+ADAM_ROWS = rows_op("adam_rows_step", infer_adam_rows, adam, ("m", "v"), ADAMS)

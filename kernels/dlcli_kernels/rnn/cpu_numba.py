@@ -1,6 +1,6 @@
-"""A range runs all its steps in one call, with the recurrent product of `lstm/cpu_product.py`: its
-right operand is laid out once for all steps. The gradient of the weights is the LSTM's, a gather
-of the h before each step and BLAS.
+"""A step is one pass over a row. A range runs all its steps in one call, with the recurrent product
+of `lstm/cpu_product.py`: its right operand is laid out once for all steps. The gradient of the
+weights is the LSTM's, a gather of the h before each step and BLAS.
 """
 
 from ..cpu import kernel
@@ -25,6 +25,18 @@ def rectify(z):
     zero = z.dtype.type(0)
     for k in range(z.size):
         z[k] = zero if z[k] < zero else z[k]
+
+
+@kernel
+def cell_rows(h, zx, zh, use_tanh):
+    for n in range(h.shape[0]):
+        to, x, r = h[n], zx[n], zh[n]
+        for k in range(to.size):
+            to[k] = x[k] + r[k]
+        if use_tanh:
+            tangents(to)
+        else:
+            rectify(to)
 
 
 @kernel
@@ -65,6 +77,12 @@ def slope(dz, dh, out, use_tanh):
 
 
 @kernel
+def cell_grad_rows(dz, dh, h, use_tanh):
+    for n in range(dz.shape[0]):
+        slope(dz[n], dh[n], h[n], use_tanh)
+
+
+@kernel
 def run_grad(dz, dh, dout, out, w, lengths, use_tanh, reverse, left, panels, product):
     """dh begins as the gradient of the last state and ends as that of the first."""
     rows, length, units = dz.shape
@@ -92,12 +110,24 @@ def run_grad(dz, dh, dout, out, w, lengths, use_tanh, reverse, left, panels, pro
 
 def workspace(op, *ins, **attrs):
     """The operands of the product; a block of h."""
+    if op in ("rnn_cell", "rnn_cell_grad"):
+        return None
     if op == "rnn_sequence_wgrad":
         n, t, h = ins[1].shape
         return ins[1].like(min(BLOCK, n * t), h)
     sequences = ins[0] if op == "rnn_sequence" else ins[2]
     n, _, h = sequences.shape
     return sequences.like(sum(lengths_of(n, h, h)))
+
+
+def rnn_cell(h, zx, zh, *, act="tanh"):
+    if h.size:
+        cell_rows(h, zx, zh, act == "tanh")
+
+
+def rnn_cell_grad(dz, dh, h, *, act="tanh"):
+    if dz.size:
+        cell_grad_rows(dz, dh, h, act == "tanh")
 
 
 def rnn_sequence(out, h_last, zx, h0, w, lengths, *, act="tanh", reverse=False, scratch):
