@@ -2,14 +2,18 @@
 
 from .attention import AdditiveAttention, DotAttention, MultiHeadAttention
 from .conv import Conv1d, Conv2d
+from .conv_transpose import ConvTranspose2d
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Activation, Flatten, Linear
 from .module import Buffer, Module, Parameter, Sequential
-from .norm import BatchNorm, LayerNorm
+from .norm import BatchNorm, InstanceNorm, LayerNorm
+from .penalty import gradient_penalty
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .positional import LearnedPositions, SinusoidalPositions
 from .recurrent import GRU, LSTM, RNN, LastState, Recurrent, detached
+from .resample import ReflectionPad2d, Upsample
+from .spectral import SpectralNorm
 from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
@@ -23,12 +27,14 @@ __all__ = [
     "Buffer",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "DotAttention",
     "Dropout",
     "Embedding",
     "Flatten",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
+    "InstanceNorm",
     "LastState",
     "LayerNorm",
     "LearnedPositions",
@@ -38,9 +44,13 @@ __all__ = [
     "MultiHeadAttention",
     "Parameter",
     "Recurrent",
+    "ReflectionPad2d",
     "Sequential",
     "SinusoidalPositions",
+    "SpectralNorm",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "Upsample",
     "detached",
+    "gradient_penalty",
 ]

@@ -60,3 +60,17 @@ class LayerNorm(Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return apply("layernorm", inputs[0], self.weight, self.bias, eps=self.eps)
+
+
+class InstanceNorm(Module):
+    """(x − mean) / √(var + eps) · weight + bias per image and channel, x (N, …, C) (Ulyanov et al.
+    2016). The same in training and evaluation; without weight and bias unless `affine`.
+    """
+
+    def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = False) -> None:
+        self.weight = Parameter((channels,), init.ones) if affine else None
+        self.bias = Parameter((channels,), init.zeros) if affine else None
+        self.eps = eps
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return apply("instancenorm", inputs[0], self.weight, self.bias, eps=self.eps)

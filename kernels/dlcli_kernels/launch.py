@@ -86,7 +86,8 @@ class Launch:
         most = MOST_PARTIALS if any(self.partial) else MOST_RANGES
         if rows is None and self.op.grain is not None:
             rows = self.op.grain(*ins, **self.attrs)
-            rows = max(rows, -(-n // most)) if any(self.partial) else rows
+            if rows is not None and any(self.partial):
+                rows = max(rows, -(-n // most))
         if rows is None:
             touched = sum(
                 s.nbytes for s, a in zip(operands, self.axes, strict=True) if s and a is not None

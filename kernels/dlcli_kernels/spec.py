@@ -168,8 +168,9 @@ class Op:
     optional: tuple[str, ...] = ()  # outputs that only backward needs
     cut: Cut | Callable[..., Cut | None] | None = None  # operand -> axis of independent work
     partial: tuple[str, ...] = ()  # outputs that are sums over the ranges
-    # (*Spec | None, **attrs) -> rows per range; more where partial sums would be too many
-    grain: Callable[..., int] | None = None
+    # (*Spec | None, **attrs) -> rows per range, more where partial sums would be too many; None: by
+    # the bytes that they touch
+    grain: Callable[..., int | None] | None = None
     offset: bool = False  # variant and reference get `start=`, the first index of the range
     tolerance: Mapping[str, Tol] = field(default_factory=dict)
     cases: Sequence[Case] = ()

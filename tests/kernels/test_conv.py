@@ -7,10 +7,11 @@ import pytest
 from dlcli_kernels import registry
 from dlcli_kernels.conv.cases import SHAPES, output_of
 from dlcli_kernels.conv.conv2d import reference
-from dlcli_kernels.conv.geometry import linear
+from dlcli_kernels.conv.cpu_blocks import images_per_block
+from dlcli_kernels.conv.geometry import LARGE_FILTERS, images_for, linear
 from dlcli_kernels.conv.pooled import reference_pool
 from dlcli_kernels.launch import Launch
-from dlcli_kernels.spec import Spec
+from dlcli_kernels.spec import Spec, as_tuple
 
 GROUPED = (2, 6, 5, 4, 6, 3, 2, (2, 1), ((1, 0), (0, 2)), (1, 2), 2)
 PLAIN = linear((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
@@ -131,3 +132,34 @@ def test_gradients_of_a_map_that_does_not_belong_to_the_images_are_refused():
         run("conv2d_pool_dgrad", small, argmax, w, size=(6, 5), pool=(2, 2), **PLAIN)
     with pytest.raises(ValueError, match="argmax"):
         run("conv2d_pool_wgrad", small, argmax, x, filters=(3, 3), bias=False, pool=(2, 2), **PLAIN)
+
+
+# --- large filters --------------------------------------------------------------------------------
+
+LARGE = (9, 8, 8, 64, 128, 4, 4, (2, 2), ((1, 1), (1, 1)), (1, 1), 1)  # 131,072 floats of filters
+
+
+def test_large_filters_are_packed_for_few_ranges_and_small_ones_cut_by_the_cache():
+    assert images_for(LARGE_FILTERS - 1, 16, 64) is None
+    assert images_for(LARGE_FILTERS, 16, 64) == 16  # four ranges, though they have 256 rows
+    assert images_for(LARGE_FILTERS, 64, 64) == 8  # of 512 rows
+    assert images_for(LARGE_FILTERS, 1024, 64) == 1
+    assert images_for(LARGE_FILTERS, 16, 0) == 1
+    assert images_per_block(16, 1024, LARGE_FILTERS) == 32
+    assert images_per_block(16, 1024, LARGE_FILTERS - 1) == 8
+
+
+def test_products_with_large_filters_of_several_blocks_equal_the_reference():
+    x, w, b = operands(LARGE, np.float32)
+    attrs = linear(*LARGE[7:])
+    dout = np.random.default_rng(1).standard_normal(output_of(LARGE)).astype(np.float32)
+    calls = [
+        ("conv2d", (x, w, b), {"act": None}),
+        ("conv2d_dgrad", (dout, w), {"size": (8, 8)}),
+        ("conv2d_wgrad", (dout, x), {"filters": (4, 4), "bias": True}),
+    ]
+    for name, ins, more in calls:
+        wide = [a.astype(np.float64) for a in ins]
+        want = as_tuple(registry.op(name).reference(*wide, **attrs, **more))
+        for got, exact in zip(run(name, *ins, **attrs, **more), want, strict=True):
+            np.testing.assert_allclose(got, exact, rtol=1e-5, atol=4e-6 * exact.std())

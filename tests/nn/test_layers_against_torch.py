@@ -118,6 +118,39 @@ LAYERS = {
     "batch norm": (lambda: nn.BatchNorm(4), lambda: T.BatchNorm2d(4), IMAGE),
     "batch norm of rows": (lambda: nn.BatchNorm(7), lambda: T.BatchNorm1d(7), ROWS),
     "layer norm": (lambda: nn.LayerNorm(7), lambda: T.LayerNorm(7), ROWS),
+    "instance norm": (lambda: nn.InstanceNorm(4), lambda: T.InstanceNorm2d(4), IMAGE),
+    "instance norm affine": (
+        lambda: nn.InstanceNorm(4, affine=True, eps=1e-3),
+        lambda: T.InstanceNorm2d(4, affine=True, eps=1e-3),
+        IMAGE,
+    ),
+    "instance norm of sequences": (
+        lambda: nn.InstanceNorm(4),
+        lambda: T.InstanceNorm1d(4),
+        SEQUENCE,
+    ),
+    "upsample": (nn.Upsample, lambda: T.Upsample(scale_factor=2), IMAGE),
+    "upsample (3, 2)": (
+        lambda: nn.Upsample((3, 2)),
+        lambda: T.Upsample(scale_factor=(3, 2)),
+        IMAGE,
+    ),
+    "upsample bilinear": (
+        lambda: nn.Upsample(2, "bilinear"),
+        lambda: T.Upsample(scale_factor=2, mode="bilinear"),
+        IMAGE,
+    ),
+    "upsample bilinear (3, 4)": (
+        lambda: nn.Upsample((3, 4), "bilinear"),
+        lambda: T.Upsample(scale_factor=(3, 4), mode="bilinear"),
+        IMAGE,
+    ),
+    "reflection pad": (lambda: nn.ReflectionPad2d(3), lambda: T.ReflectionPad2d(3), IMAGE),
+    "reflection pad of sides": (
+        lambda: nn.ReflectionPad2d(((1, 8), (0, 5))),
+        lambda: T.ReflectionPad2d((0, 5, 1, 8)),
+        IMAGE,
+    ),
     **{
         act: (lambda act=act: nn.Activation(act), theirs, ROWS)
         for act, theirs in {

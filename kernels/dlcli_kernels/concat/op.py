@@ -67,6 +67,10 @@ def columns_grad(x, *, start, size):
     return out
 
 
+def columns_grad_gradient(call, ins, outs, douts, needed, *, start, size):
+    return {"x": call("columns", douts.out, start=start, stop=start + ins.x.shape[-1])}
+
+
 def pair(rows, a, b, layout="C"):
     return {"x": normal(*rows, a, layout=layout), "y": normal(*rows, b, layout=layout)}
 
@@ -106,6 +110,7 @@ COLUMNS_GRAD = Op(
     "columns_grad",
     infer_columns_grad,
     columns_grad,
+    columns_grad_gradient,
     cut=cut,
     tolerance=COPIED,
     cases=[case(x=normal(*r, b), start=a, size=a + b + 2) for r, a, b in SIZES + EMPTY]

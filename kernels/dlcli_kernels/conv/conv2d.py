@@ -24,7 +24,7 @@ from .cases import (
     wgrad_case,
 )
 from .costs import flops_dgrad, flops_wgrad, sample_wgrad, sized_by, taps_of
-from .geometry import extents, linear
+from .geometry import extents, images_for, linear
 
 PRECISIONS = ("float32", "float64")
 
@@ -50,6 +50,21 @@ def infer(x, w, b=None, *, stride, padding, dilation, groups, act):
 
 def flops(x, w, b=None, **attrs):
     return 2 * infer(x, w, b, **attrs)["out"].size * taps_of(w)
+
+
+def grain(x, w, b=None, **attrs):
+    n, p, q, _ = infer(x, w, b, **attrs)["out"].shape
+    return images_for(w.size // attrs["groups"], p * q, n)
+
+
+def grain_dgrad(dout, w, *, groups, **attrs):
+    n, p, q, _ = dout.shape
+    return images_for(w.size // groups, p * q, n)
+
+
+def grain_wgrad(dout, x, *, filters, groups, **attrs):
+    n, p, q, k = dout.shape
+    return images_for(k * filters[0] * filters[1] * x.shape[3] // groups**2, p * q, n)
 
 
 def taps(size, filters, out, stride, padding, dilation):
@@ -194,6 +209,7 @@ CONV2D = Op(
     reference,
     grad,
     cut={"x": 0, "out": 0},
+    grain=grain,
     tolerance=TOLERANCE,
     cases=[forward_case(s, act=None) for s in SHAPES + TILED]
     + [case("infinite", infinite, smooth=False, w=normal(8, 2, 2, 1), act=None, **plain())]
@@ -213,6 +229,7 @@ CONV2D_DGRAD = Op(
     reference_dgrad,
     grad_dgrad,
     cut={"dout": 0, "out": 0},
+    grain=grain_dgrad,
     tolerance=TOLERANCE,
     cases=[dgrad_case(s) for s in SHAPES + TILED],
     bench=[dgrad_case(s) for s in BENCH],
@@ -227,6 +244,7 @@ CONV2D_WGRAD = Op(
     grad_wgrad,
     cut={"dout": 0, "x": 0},
     partial=("dw", "db"),
+    grain=grain_wgrad,
     tolerance=TOLERANCE,
     cases=[wgrad_case(s) for s in SHAPES + TILED] + [wgrad_case(s, bias=False) for s in SHAPES[:5]],
     bench=[wgrad_case(s) for s in BENCH],

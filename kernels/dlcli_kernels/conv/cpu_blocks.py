@@ -9,6 +9,7 @@ import numpy as np
 
 from ..cpu import kernel
 from ..spec import Spec
+from .geometry import LARGE_FILTERS, ROWS_FOR_LARGE
 
 H, W, C, K, R, S, P, Q, SH, SW, TOP, LEFT, DH, DW, G = range(15)
 
@@ -24,11 +25,12 @@ def geometry(x_size, c, w_shape, out_size, stride, padding, dilation, groups):
     )
 
 
-def images_per_block(rows: int, columns: int) -> int:
+def images_per_block(rows: int, columns: int, filters: int) -> int:
     """How many images share one product: at least 192 rows where the column buffer stays below
-    half a megabyte.
+    half a megabyte; 512 and four megabytes where the filters, that many floats, are large.
     """
-    return int(max(1, min(-(-192 // max(rows, 1)), 131072 // max(rows * columns, 1))))
+    least, most = (ROWS_FOR_LARGE, 1 << 20) if filters >= LARGE_FILTERS else (192, 1 << 17)
+    return int(max(1, min(-(-least // max(rows, 1)), most // max(rows * columns, 1))))
 
 
 def flat(array):

@@ -190,7 +190,7 @@ class Layout:
             out = (out[0] // pool[0] * pool[0], out[1] // pool[1] * pool[1])
         self.g = geometry(x_size, c, w_shape, out, stride, padding, dilation, groups)
         rows, t = out[0] * out[1], w_shape[1] * w_shape[2] * c // groups
-        self.block = images_per_block(rows, t)
+        self.block = images_per_block(rows, t, w_shape[0] * t)
         self.col = self.block * rows * t
         self.z = self.block * rows * w_shape[0] if pool else 0
         self.pool = pool

@@ -1,4 +1,9 @@
-"""The geometry of a convolution: the extents of its output, and its attributes by name."""
+"""The geometry of a convolution: the extents of its output, its attributes by name, how a batch is
+cut where filters are large.
+"""
+
+LARGE_FILTERS = 1 << 17  # floats: half a megabyte, which every product packs anew
+ROWS_FOR_LARGE = 512  # of a product, so that this costs little against it
 
 
 def extents(size, filters, stride, padding, dilation):
@@ -24,3 +29,12 @@ def extents(size, filters, stride, padding, dilation):
 
 def linear(stride, padding, dilation, groups):
     return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+def images_for(filters, rows, images):
+    """Images of a range, each `rows` rows of the product with `filters` floats; None: as many as
+    fit the cache. There are four ranges or more, for threads to share.
+    """
+    if filters < LARGE_FILTERS:
+        return None
+    return max(1, min(-(-ROWS_FOR_LARGE // max(rows, 1)), -(-images // 4)))

@@ -81,6 +81,10 @@ def dropout_grad(dout, mask, *, p):
     return np.where(mask != 0, dout, dout.dtype.type(0)) * dout.dtype.type(gain(p))
 
 
+def dropout_grad_gradient(call, ins, outs, douts, needed, *, p):
+    return {"dout": call("dropout_grad", douts.out, ins.mask, p=p)}
+
+
 def infer_advance(rng):
     return {}
 
@@ -135,6 +139,7 @@ DROPOUT_GRAD = Op(
     "dropout_grad",
     infer_grad,
     dropout_grad,
+    dropout_grad_gradient,
     cut=cut_rows,
     grain=grain,
     tolerance=EXACT,

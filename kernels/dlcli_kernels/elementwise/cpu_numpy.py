@@ -7,6 +7,7 @@ Activations that have no line here run their row of `activations.py`.
 import numpy as np
 
 from .activations import ACTIVATIONS
+from .cpu_numba import SLOPES, leaky
 
 
 def _relu(out, x):
@@ -22,11 +23,6 @@ def _sigmoid(out, x):  # ½ · tanh(x/2) + ½: one vectorised call, no overflow
 
 def _tanh(out, x):
     np.tanh(x, out=out)
-
-
-def _leaky_relu(out, x):
-    np.multiply(x, 0.01, out=out)
-    np.maximum(x, out, out=out)
 
 
 def _relu_grad(out, y, dout):
@@ -46,7 +42,7 @@ def _tanh_grad(out, y, dout):
     np.multiply(out, dout, out=out)
 
 
-FORWARD = {"relu": _relu, "sigmoid": _sigmoid, "tanh": _tanh, "leaky_relu": _leaky_relu}
+FORWARD = {"relu": _relu, "sigmoid": _sigmoid, "tanh": _tanh}
 BACKWARD = {"relu": _relu_grad, "sigmoid": _sigmoid_grad, "tanh": _tanh_grad}
 
 
@@ -64,6 +60,15 @@ def act_grad(out, saved, dout, *, act):
         out[...] = ACTIVATIONS[act].grad(saved, dout)
 
 
+def act_curve(out, saved, dout, *, act):
+    out[...] = ACTIVATIONS[act].curve(saved, dout)
+
+
+def bias_act(out, x, b, *, act=None):
+    np.add(x, b, out=out)
+    epilogue(out, None, act)
+
+
 def epilogue(z, bias, act):
     """z ← act(z + bias) in place, bias along the last axis: the end of a product or a convolution
     on a range still in the cache.
@@ -71,8 +76,10 @@ def epilogue(z, bias, act):
     if bias is not None:
         np.add(z, bias, out=z)
     if act is not None:
-        if act in FORWARD and act != "leaky_relu":
+        if act in FORWARD:
             FORWARD[act](z, z)
+        elif act in SLOPES and z.flags.c_contiguous:
+            leaky(z.reshape(-1), z.reshape(-1), z.dtype.type(SLOPES[act]))
         else:
             z[...] = ACTIVATIONS[act].forward(z)
 
@@ -103,3 +110,11 @@ def add_to(target, x):
 
 def scale(out, x, *, by):
     np.multiply(x, x.dtype.type(by), out=out)
+
+
+def shift(out, x, *, by):
+    np.add(x, x.dtype.type(by), out=out)
+
+
+def sqrt(out, x):
+    np.sqrt(x, out=out)

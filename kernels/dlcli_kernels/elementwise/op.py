@@ -1,94 +1,14 @@
-"""Elementwise ops: activations with their gradients, sums, products, quotients and scaling; and
-three that write in place, with which gradients are gathered: fill, assign, add_to.
+"""Elementwise ops: sums, products, quotients, multiples, roots; and three that write in place, with
+which gradients are gathered: fill, assign, add_to. Activations are in `act.py`.
 
 All operands of one shape; the result has it too.
-
-act(x) = f(x); act_grad(saved, dout) = f′ · dout, where `saved` is f's output or input, as its row
-in `activations.py` says.
 """
 
+import numpy as np
+
 from ..spec import Op, Tol, case, normal, uniform
-from .activations import ACTIVATIONS, activate
-
-ALL_CUT = dict.fromkeys(("x", "y", "saved", "dout", "target", "out"), 0)
-SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0, 4), (31, 37), (4099,)]
-BENCH = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 64)]
-POINTWISE = {
-    "float32": Tol(2e-6, 2e-6, why="a few roundings of one element, and those of exp"),
-    "float64": Tol(1e-13, 1e-13, why="a few roundings of one element"),
-}
-
-
-def cut_rows(*specs, **attrs):
-    """Along the first axis; a scalar is one piece of work."""
-    return ALL_CUT if specs[0].shape else None
-
-
-PREFER = {
-    **{("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
-    ("cuda", "float32"): ("cuda_raw_vector",),
-}
-MANY = 1 << 20  # elements where no size is given
-
-
-def infer_unary(x, *, act):
-    if act not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {act!r}; there is: {', '.join(ACTIVATIONS)}")
-    return {"out": x}
-
-
-def act_reference(x, *, act):
-    return activate(x, act)
-
-
-def act_gradient(call, ins, outs, douts, needed, *, act):
-    saved = outs.out if ACTIVATIONS[act].saved == "y" else ins.x
-    return {"x": call("act_grad", saved, douts.out, act=act)}
-
-
-ACT = Op(
-    "act",
-    infer_unary,
-    act_reference,
-    act_gradient,
-    cut=cut_rows,
-    tolerance=POINTWISE,
-    cases=[case(x=normal(*s), act=a) for a in ACTIVATIONS for s in ((5, 7), (0, 3))]
-    + [case(x=normal(*s), act="relu") for s in SHAPES]
-    + [case(x=normal(6, 8, layout=layout), act="tanh") for layout in ("F", "strided", "reversed")]
-    + [case("large", x=uniform(-200, 200, 64), act=a) for a in ACTIVATIONS],
-    bench=[case(x=normal(*s), act=a) for s in BENCH for a in ("relu", "tanh", "gelu")],
-    sized=lambda N=MANY: case(x=normal(N), act="relu"),
-    prefer=PREFER,
-)
-
-
-def infer_grad(saved, dout, *, act):
-    return {**infer_binary(saved, dout), **infer_unary(saved, act=act)}
-
-
-def act_grad_reference(saved, dout, *, act):
-    return ACTIVATIONS[act].grad(saved, dout).astype(saved.dtype, copy=False)
-
-
-ACT_GRAD = Op(
-    "act_grad",
-    infer_grad,
-    act_grad_reference,
-    cut=cut_rows,
-    tolerance=POINTWISE,
-    cases=[case(saved=uniform(-0.9, 0.9, 9, 11), dout=normal(9, 11), act=a) for a in ACTIVATIONS]
-    + [case(saved=normal(*s), dout=normal(*s), act="relu") for s in SHAPES],
-    bench=[case(saved=normal(*s), dout=normal(*s), act="relu") for s in BENCH],
-    sized=lambda N=MANY: case(saved=normal(N), dout=normal(N), act="relu"),
-    prefer={**PREFER, **{("cpu", p): ("cpu_numba", "cpu_numpy") for p in ("float32", "float64")}},
-)
-
-
-def infer_binary(x, y):
-    if x.shape != y.shape:
-        raise ValueError(f"operands of one shape are needed, not {x.shape} and {y.shape}")
-    return {"out": x}
+from .act import ACT, ACT_CURVE, ACT_GRAD, BIAS_ACT  # noqa: F401  (ops of this family)
+from .shared import BENCH, MANY, POINTWISE, PREFER, SHAPES, cut_rows, infer_binary
 
 
 def add_reference(x, y):
@@ -186,6 +106,56 @@ SCALE = Op(
     cases=[case(x=normal(*s), by=-0.37) for s in [*SHAPES, ()]],
     bench=[case(x=normal(*s), by=0.5) for s in BENCH],
     sized=lambda N=MANY: case(x=normal(N), by=0.5),
+    prefer=PREFER,
+)
+
+
+def shift_reference(x, *, by):
+    return x + x.dtype.type(by)
+
+
+def shift_gradient(call, ins, outs, douts, needed, *, by):
+    return {"x": douts.out}
+
+
+SHIFT = Op(
+    "shift",
+    infer_scale,
+    shift_reference,
+    shift_gradient,
+    cut=cut_rows,
+    tolerance=POINTWISE,
+    cases=[case(x=normal(*s), by=-0.37) for s in [*SHAPES, ()]],
+    bench=[case(x=normal(*s), by=0.5) for s in BENCH],
+    sized=lambda N=MANY: case(x=normal(N), by=0.5),
+    prefer=PREFER,
+)
+
+
+def infer_sqrt(x):
+    return {"out": x}
+
+
+def sqrt_reference(x):
+    """√x; NaN below 0."""
+    return np.sqrt(x)
+
+
+def sqrt_gradient(call, ins, outs, douts, needed):
+    """dout / (2 √x): infinite at 0."""
+    return {"x": call("div", call("scale", douts.out, by=0.5), outs.out)}
+
+
+SQRT = Op(
+    "sqrt",
+    infer_sqrt,
+    sqrt_reference,
+    sqrt_gradient,
+    cut=cut_rows,
+    tolerance=POINTWISE,
+    cases=[case(x=uniform(0.1, 5.0, *s)) for s in [*SHAPES, ()]],
+    bench=[case(x=uniform(0.1, 5.0, *s)) for s in BENCH],
+    sized=lambda N=MANY: case(x=uniform(0.1, 5.0, N)),
     prefer=PREFER,
 )
 

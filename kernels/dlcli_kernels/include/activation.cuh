@@ -58,3 +58,20 @@ __device__ __forceinline__ float activate_grad(float saved, float dy, int act) {
         default: return dy;
     }
 }
+
+// The derivative of activate_grad by `saved`, for activations that have curvature.
+__device__ __forceinline__ float activate_curve(float saved, float dy, int act) {
+    switch (act) {
+        case ACT_ELU:
+        case ACT_SELU: return saved > 0 ? 0 * dy : dy;
+        case ACT_SIGMOID: return dy * (1 - 2 * saved);
+        case ACT_TANH: return -2 * (dy * saved);
+        case ACT_SOFTPLUS: return dy * expf(-saved);
+        case ACT_GELU: return dy * expf(-0.5f * saved * saved) * INV_SQRT_2PI * (2 - saved * saved);
+        case ACT_SILU: {  // s (1 − s) = e / (1 + e)², e = exp(−|x|)
+            float e = expf(-fabsf(saved)), rest = 1 / (1 + e), s = saved >= 0 ? rest : e * rest;
+            return dy * (e * rest * rest) * (2 + saved * (1 - 2 * s));
+        }
+        default: return 0;
+    }
+}

@@ -254,16 +254,26 @@ def bce_gradient(call, ins, outs, douts, needed):
 
 
 def bce_grad_gradient(call, ins, outs, douts, needed):
-    """By dout itself; by x, g · dout · (1 + (p − 1) y) σ′(x). None by y, which is data."""
-    grads = {"y": None, "pos_weight": None}
+    """By dout itself; with gd = g · dout, by x gd · (1 + (p − 1) y) σ′(x), by y
+    −gd · (1 + (p − 1) σ(−x)). None by pos_weight.
+    """
+    grads = {"pos_weight": None}
     if "dout" in needed:
         grads["dout"] = call("bce_with_logits_grad", ins.x, ins.y, ins.pos_weight, douts.out)
+    if needed & {"x", "y"}:
+        gd = call("mul", douts.out, ins.dout)
     if "x" in needed:
-        s = call("act", ins.x, act="sigmoid")
-        dx = call("act_grad", s, call("mul", douts.out, ins.dout), act="sigmoid")
+        dx = call("act_grad", call("act", ins.x, act="sigmoid"), gd, act="sigmoid")
         if ins.pos_weight is not None:
             dx = call("add", dx, call("mul", ins.y, times_p_minus_one(call, dx, ins.pos_weight)))
         grads["x"] = dx
+    if "y" in needed:
+        dy = gd
+        if ins.pos_weight is not None:
+            negative = call("act", call("scale", ins.x, by=-1.0), act="sigmoid")
+            more = times_p_minus_one(call, call("mul", gd, negative), ins.pos_weight)
+            dy = call("add", gd, more)
+        grads["y"] = call("scale", dy, by=-1.0)
     return grads
 
 

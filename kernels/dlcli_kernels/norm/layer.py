@@ -16,6 +16,7 @@ from .shared import (
     cast,
     for_inputs,
     grain_rows,
+    in_plain_ops,
     offset,
     per_channel,
     scaled,
@@ -54,6 +55,10 @@ def layernorm_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
     return for_inputs(grads, needed)
 
 
+def layernorm_decompose(call, x, gamma=None, beta=None, *, eps=1e-5):
+    return in_plain_ops(call, x, gamma, beta, (len(x.shape) - 1,), eps)[0]
+
+
 def infer_layernorm_grad(x, gamma, mean, rstd, dout):
     if mean.shape != x.shape[:-1] or rstd.shape != x.shape[:-1] or dout.shape != x.shape:
         raise ValueError(f"layernorm_grad: x {x.shape}, mean {mean.shape}, rstd {rstd.shape}")
@@ -74,6 +79,7 @@ LAYERNORM = Op(
     infer_layernorm,
     layernorm,
     layernorm_gradient,
+    layernorm_decompose,
     optional=("mean", "rstd"),
     cut=cut_layernorm,
     grain=grain_rows,

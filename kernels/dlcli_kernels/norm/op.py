@@ -1,4 +1,5 @@
-"""Batch norm over all axes but the last (Ioffe & Szegedy 2015). Layer norm is in `layer.py`.
+"""Batch norm over all axes but the last (Ioffe & Szegedy 2015). Layer norm is in `layer.py`,
+instance norm in `instance.py`.
 
     out = gamma · (x - mean) / √(var + eps) + beta;   var = Σ (x - mean)² / n, biased
 
@@ -12,7 +13,8 @@ from math import prod
 import numpy as np
 
 from ..spec import Op, case, normal, uniform
-from .layer import LAYERNORM, LAYERNORM_GRAD  # noqa: F401  (ops of this family)
+from .instance import INSTANCENORM, INSTANCENORM_GRAD  # noqa: F401  (ops of this family)
+from .layer import LAYERNORM, LAYERNORM_GRAD  # noqa: F401
 from .shared import (
     AFFINE,
     BENCH,
@@ -23,6 +25,7 @@ from .shared import (
     cast,
     for_inputs,
     grain_rows,
+    in_plain_ops,
     offset,
     per_channel,
     scaled,
@@ -86,6 +89,10 @@ def batchnorm_gradient(call, ins, outs, douts, needed, *, eps=1e-5):
         "batchnorm_grad", ins.x, ins.gamma, outs.mean, outs.var, douts.out, dmean, dvar, eps=eps
     )
     return for_inputs(grads, needed)
+
+
+def batchnorm_decompose(call, x, gamma=None, beta=None, *, eps=1e-5):
+    return in_plain_ops(call, x, gamma, beta, tuple(range(len(x.shape) - 1)), eps)
 
 
 def infer_batchnorm_grad(x, gamma, mean, var, dout, dmean=None, dvar=None, *, eps=1e-5):
@@ -172,6 +179,7 @@ BATCHNORM = Op(
     infer_batchnorm,
     batchnorm,
     batchnorm_gradient,
+    batchnorm_decompose,
     optional=("inv_std",),
     cut=cut_channels,
     grain=grain_channels,

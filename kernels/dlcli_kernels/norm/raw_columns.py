@@ -18,7 +18,10 @@ LARGEST = (1 << 31) - 1  # elements, so that 32 bits count them
 
 
 class Cut(NamedTuple):
-    """A (rows, columns) matrix in blocks: columns to a thread, threads side by side, the grid."""
+    """(rows, columns) matrices in blocks: columns to a thread, threads side by side, the grid.
+
+    `images` of them, each with sums of its own.
+    """
 
     rows: int
     columns: int
@@ -26,15 +29,16 @@ class Cut(NamedTuple):
     across: int
     tiles: int
     chunks: int
+    images: int
 
     @property
-    def grid(self) -> tuple[int, int]:
-        return self.tiles, self.chunks
+    def grid(self) -> tuple[int, int, int]:
+        return self.tiles, self.chunks, self.images
 
     @property
     def sums(self) -> Spec:
         """The two sums of each column and chunk; of one chunk they are the result itself."""
-        return Spec((self.chunks, 2, self.columns), np.dtype(np.float64))
+        return Spec((self.images, self.chunks, 2, self.columns), np.dtype(np.float64))
 
 
 def width_of(columns: int) -> int:
@@ -42,14 +46,15 @@ def width_of(columns: int) -> int:
     return 1 if columns % 4 else 4
 
 
-def cut(shape: tuple[int, ...]) -> Cut:
-    """The cut of an array whose last axis is the columns."""
-    rows, columns = prod(shape[:-1]), shape[-1]
+def cut(shape: tuple[int, ...], by_image: bool = False) -> Cut:
+    """The cut of an array whose last axis is the columns; its first is the images if `by_image`."""
+    images, rows = (shape[0], prod(shape[1:-1])) if by_image else (1, prod(shape[:-1]))
+    columns = shape[-1]
     width = width_of(columns)
     across = 1
     while across * width < min(columns, TILE):
         across *= 2
     tiles = -(-columns // (across * width))
     by_rows = rows * across // (THREADS * ROWS)
-    by_device = BLOCKS * target().multiprocessors // max(tiles, 1)
-    return Cut(rows, columns, width, across, tiles, max(1, min(by_rows, by_device)))
+    by_device = BLOCKS * target().multiprocessors // max(tiles * images, 1)
+    return Cut(rows, columns, width, across, tiles, max(1, min(by_rows, by_device)), images)

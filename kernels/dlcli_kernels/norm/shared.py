@@ -1,4 +1,6 @@
-"""What batch norm and layer norm have in common: affine scaling, sums in float64, cases."""
+"""What the norms have in common: affine scaling, sums in float64, plain ops, cases."""
+
+from math import prod
 
 import numpy as np
 
@@ -31,6 +33,27 @@ def per_channel(x):
 def for_inputs(grads, needed):
     """dx, dgamma and dbeta by the names of the inputs that need them."""
     return {n: g for n, g in zip(("x", "gamma", "beta"), grads, strict=True) if n in needed}
+
+
+def in_plain_ops(call, x, gamma, beta, axes, eps):
+    """out, mean and var of a norm over `axes`, by sums, products and a root."""
+    shape = tuple(x.shape)
+    share = 1.0 / max(prod(shape[a] for a in axes), 1)
+
+    def mean_of(y):
+        return call("scale", call("sum", y, axes=axes), by=share)
+
+    def spread(y, over=axes):
+        return call("broadcast", y, shape=shape, axes=over)
+
+    mean = mean_of(x)
+    centred = call("add", x, call("scale", spread(mean), by=-1.0))
+    var = mean_of(call("mul", centred, centred))
+    out = call("div", centred, spread(call("sqrt", call("shift", var, by=eps))))
+    rows = tuple(range(len(shape) - 1))
+    out = out if gamma is None else call("mul", out, spread(gamma, rows))
+    out = out if beta is None else call("add", out, spread(beta, rows))
+    return out, mean, var
 
 
 def cast(x, *values):
