@@ -46,7 +46,8 @@ def new(
     dataset = build.dataset(config.data, data_dir, build.kind_of(module))
     _check_kind(name, module, dataset)
     monitor = tasks.of(dataset.kind).monitor
-    recipe = Recipe.from_dict({"monitor": monitor, **dataset.recipe, **config.train})
+    usual = {"monitor": monitor, **dataset.recipe, **_recipe(module, settings, config.train)}
+    recipe = Recipe.from_dict({**usual, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
     if dry_run:
@@ -140,6 +141,14 @@ def _check_figures(recipe: Recipe, task: Any) -> None:
         if figure not in known:
             why = did_you_mean(figure, known)
             raise UsageError(f"there is no figure '{figure}' to go by", why=why)
+
+
+def _recipe(module: Any, settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """How the model asks to be trained; with another optimiser, without what is only its own's."""
+    found: dict[str, Any] = module.recipe(settings) if hasattr(module, "recipe") else {}
+    if given.get("optimizer", found.get("optimizer")) != found.get("optimizer"):
+        return {k: v for k, v in found.items() if k not in ("lr", "momentum", "beta1", "beta2")}
+    return found
 
 
 def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:

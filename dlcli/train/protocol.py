@@ -33,7 +33,12 @@ class Batch(Protocol):
 
 
 class Phase(Protocol):
-    """One update of a step: the loss to lower, and the parameters that are moved for it."""
+    """One update of a step: the loss to lower, and the parameters that are moved for it. Those of
+    other phases require no gradient meanwhile.
+
+    It may have `every`, if it is due in every nth step only, beginning with the first; and
+    `after()`, called when it has updated its parameters.
+    """
 
     name: str
     parameters: dict[str, Tensor]

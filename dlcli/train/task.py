@@ -82,6 +82,9 @@ class Task(Protocol):
     most: Sequence[str]
     options: Mapping[str, Any]
 
+    # Besides, a task may have a `generator`, and `watcher(run, model, dataset, warn)`: an observer
+    # of the training that draws or warns.
+
     def evaluate(
         self,
         trained: Trained,
@@ -109,7 +112,8 @@ class Task(Protocol):
 class Generator(Protocol):
     """What a task whose models make something new has as its `generator`.
 
-    makes: what comes of it, "text". options: those of `dlcli generate` that apply, with defaults.
+    makes: what comes of it, "text" or "image". options: those of `dlcli generate` that apply, with
+    their defaults.
     """
 
     makes: str
@@ -121,8 +125,9 @@ class Generator(Protocol):
     def generate(
         self, trained: Trained, options: Mapping[str, Any], *, seed: int, sample: int
     ) -> Iterator[Any]:
-        """One sample, in pieces as they are made: of a text, strings. The same for the same seed
-        and number, whatever other samples are made. NonFiniteError: the model gives no numbers.
+        """One sample, in pieces as they are made: of a text, strings; of images, (H, W, C) uint8,
+        one or several that belong together. The same for the same seed and number, whatever other
+        samples are made. NonFiniteError: the model gives no numbers.
         """
 
 
@@ -131,7 +136,7 @@ def generator(task: Task, name: str) -> Generator:
     found: Generator | None = getattr(task, "generator", None)
     if found is None:
         why = "it says something of what it is given, and makes nothing new"
-        raise UsageError(f"{name} cannot generate", why=why, hint="char-lm and word-lm can")
+        raise UsageError(f"{name} cannot generate", why=why, hint="char-lm, word-lm and dcgan can")
     return found
 
 
@@ -142,9 +147,9 @@ def of(kind: Kind) -> Task:
 
 
 def names(task: Task) -> list[str]:
-    """The figures that training gives."""
+    """The figures that training gives, and "step": by that one the latest is the best."""
     both = ["loss", *task.figures]
-    return [*both, *(f"val_{name}" for name in both)]
+    return [*both, *(f"val_{name}" for name in both), "step"]
 
 
 def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:

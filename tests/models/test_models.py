@@ -131,7 +131,7 @@ MODEL_FILE = '''
 """A model of one dense layer."""
 from dataclasses import dataclass
 from dlcli import nn
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 @dataclass(frozen=True)
 class Config:

@@ -1,0 +1,143 @@
+"""DCGAN (Radford, Metz & Chintala 2016): images from noise by transposed convolutions with batch
+norm, against strided convolutions with leaky relu 0.2.
+
+Generator: dense to the smallest map (4×4 or 7×7), then doublings by 4×4 transposed convolutions,
+each with batch norm and relu, the last with tanh. Discriminator: 4×4 convolutions of stride 2,
+batch norm on all but the first, dense to a score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from dlcli import nn
+from dlcli.engine.tensor import Tensor
+from dlcli.errors import UsageError
+from dlcli.models.parts.adversarial import Critic, Game, rule, small_normal
+
+DESCRIPTION = "images from noise: transposed convolutions against convolutions"
+ADAPTS = (
+    "Images of 28, 32 or 64 pixels a side (any square whose side is 4, 5, 6 or 7 doubled two to"
+    " five times), grey or in colour."
+)
+KIND = "picture"
+MOST_DOUBLINGS, SMALLEST, LARGEST = 5, 4, 7
+
+
+@dataclass(frozen=True)
+class Config:
+    """width: channels of the largest map within, doubled with every halving. noise: numbers of a
+    code. loss: min-max, non-saturating, lsgan or wgan. conditional: whether a class can be asked
+    for. decay: of the generator's averaged weights.
+    """
+
+    width: int = 32
+    noise: int = 100
+    loss: str = "non-saturating"
+    conditional: bool = False
+    decay: float = 0.999
+
+
+def recipe(config: Config) -> dict[str, Any]:
+    """Adam by the paper's momentum, at a constant rate; the last checkpoint is the one."""
+    return {
+        "epochs": 12,
+        "batch_size": 64,
+        "lr": 4e-4,
+        "beta1": 0.5,
+        "optimizer": "adam",
+        "schedule": "cosine",
+        "monitor": "step",
+    }
+
+
+class Unflatten(nn.Module):
+    """(N, H · W · C) → (N, H, W, C): a view."""
+
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        self.shape = (height, width, channels)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return inputs[0].reshape(-1, *self.shape)
+
+
+class Act(nn.Module):
+    """An activation by itself."""
+
+    def __init__(self, act: str) -> None:
+        self.act = act
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        from dlcli.nn.functional import activation
+
+        return activation(inputs[0], self.act)
+
+
+def doublings(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """(side of the smallest map, doublings). UsageError: an image is not such a square."""
+    height, width, _ = shape
+    for times in range(MOST_DOUBLINGS, 1, -1):
+        if height == width and height % 2**times == 0 and SMALLEST <= height >> times <= LARGEST:
+            return height >> times, times
+    raise UsageError(
+        f"{name}: images of {height}×{width} do not fit",
+        why=ADAPTS.removesuffix("."),
+        hint="for a folder: --image-size 32 or 64",
+    )
+
+
+def generator(shape: tuple[int, ...], side: int, times: int, codes: int, width: int) -> nn.Module:
+    """Codes (N, codes) to images of `shape`."""
+    channels = [width << i for i in reversed(range(times))]
+    layers: list[nn.Module] = [
+        nn.Linear(codes, side * side * channels[0], bias=False, fill=small_normal),
+        Unflatten(side, side, channels[0]),
+        nn.BatchNorm(channels[0]),
+        Act("relu"),
+    ]
+    for before, after in pairwise(channels):
+        conv = nn.ConvTranspose2d(
+            before, after, 4, stride=2, padding=1, bias=False, fill=small_normal
+        )
+        layers += [conv, nn.BatchNorm(after), Act("relu")]
+    last = nn.ConvTranspose2d(
+        channels[-1], shape[2], 4, stride=2, padding=1, act="tanh", fill=small_normal
+    )
+    return nn.Sequential(*layers, last)
+
+
+def critic(
+    shape: tuple[int, ...], side: int, times: int, width: int, classes: int, norm: Any
+) -> Critic:
+    """Images of `shape` to scores. norm(channels): the layer between, or None for none."""
+    leaky = "leaky_relu_0.2"
+    layers: list[nn.Module] = [
+        nn.Conv2d(shape[2], width, 4, stride=2, padding=1, act=leaky, fill=small_normal)
+    ]
+    for i in range(times - 1):
+        before, after = width << i, width << (i + 1)
+        conv = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False, fill=small_normal)
+        layers += [conv, norm(after), Act(leaky)]
+    features = nn.Sequential(*layers, nn.Flatten())
+    return Critic(features, side * side * (width << (times - 1)), classes)
+
+
+def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> Game:
+    """The game for images (H, W, C) = shape. UsageError for settings or images that make none."""
+    if min(config.width, config.noise) < 1 or not 0 <= config.decay < 1:
+        raise UsageError(
+            "dcgan: its settings make no network", why="width and noise ≥ 1, 0 ≤ decay < 1"
+        )
+    side, times = doublings("dcgan", shape)
+    wanted = classes if config.conditional else 0
+    model = Game(
+        generator(shape, side, times, config.noise + wanted, config.width),
+        critic(shape, side, times, config.width, wanted, nn.BatchNorm),
+        rule("dcgan", config.loss),
+        dims=config.noise,
+        decay=config.decay,
+    )
+    model.initialize(seed)
+    return model

@@ -1,0 +1,262 @@
+"""The game of a generator against a discriminator (Goodfellow et al. 2014): what GANs share.
+
+Two phases to a step: the discriminator learns to tell real images from generated ones, then the
+generator learns to be taken for real. By whose rule, the losses say:
+
+    min-max         D: log D(x) + log(1 − D(G(z))) up, G: log(1 − D(G(z))) down
+    non-saturating  the same for D; G: log D(G(z)) up, which has a slope where D is sure of itself
+    lsgan           D(x) to 1 and D(G(z)) to 0, G to 1, by squares (Mao et al. 2017)
+    wgan            D(x) − D(G(z)) up, G: D(G(z)) up, D kept smooth (Arjovsky et al. 2017) by
+                    clipped weights or a penalty on its gradient (Gulrajani et al. 2017)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlcli import nn
+from dlcli.engine.tape import apply, no_grad
+from dlcli.engine.tensor import Tensor, on_device
+from dlcli.errors import UsageError
+from dlcli.nn import losses
+from dlcli.nn.functional import mean
+from dlcli.nn.noise import one_hot
+
+
+def _near(scores: Tensor, value: float) -> Tensor:
+    """Half the mean squared distance of scores from a value."""
+    return apply("scale", losses.mse(scores, _full(scores, value)), by=0.5)
+
+
+def _probable(scores: Tensor, value: float) -> Tensor:
+    """Cross-entropy of scores, log odds of being real, against what they should be."""
+    return losses.bce_with_logits(scores, _full(scores, value))
+
+
+def _full(like: Tensor, value: float) -> Tensor:
+    return on_device(np.full(like.shape, value, like.dtype))
+
+
+def _minus(x: Tensor) -> Tensor:
+    return apply("scale", x, by=-1.0)
+
+
+def _add(x: Tensor, y: Tensor) -> Tensor:
+    return apply("add", x, y)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """critic(real, fake), generator(fake): the losses by the scores (N, 1). odds: whether scores
+    are log odds, so that the discriminator's answer is a probability.
+    """
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    odds: bool = False
+
+
+RULES = {
+    "min-max": Rule(
+        lambda real, fake: _add(_probable(real, 1), _probable(fake, 0)),
+        lambda fake: _minus(_probable(fake, 0)),
+        odds=True,
+    ),
+    "non-saturating": Rule(
+        lambda real, fake: _add(_probable(real, 1), _probable(fake, 0)),
+        lambda fake: _probable(fake, 1),
+        odds=True,
+    ),
+    "lsgan": Rule(
+        lambda real, fake: _add(_near(real, 1), _near(fake, 0)), lambda fake: _near(fake, 1)
+    ),
+    "wgan": Rule(
+        lambda real, fake: _add(mean(fake), _minus(mean(real))), lambda f: _minus(mean(f))
+    ),
+}
+
+
+def rule(model: str, name: str) -> Rule:
+    """UsageError: there is no such loss."""
+    if name not in RULES:
+        raise UsageError(f"{model}: there is no loss '{name}'", why=f"there is {', '.join(RULES)}")
+    return RULES[name]
+
+
+class Critic(nn.Module):
+    """Images (N, H, W, C) to scores (N, 1): features, and a dense layer. With classes, the score is
+    of the image as one of its class: a column for all, and one for each class, of which two count
+    (a projection, Miyato & Koyama 2018).
+    """
+
+    def __init__(self, features: nn.Module, width: int, classes: int = 0) -> None:
+        self.features, self.classes = features, classes
+        self.head = nn.Linear(width, 1 + classes)
+
+    def forward(self, *inputs: Tensor, labels: np.ndarray | None = None) -> Tensor:
+        scores = self.head(self.features(inputs[0]))
+        if not self.classes:
+            return scores
+        assert labels is not None
+        mask = np.concatenate(
+            [np.ones((len(labels), 1), np.float32), one_hot(labels, self.classes)], axis=1
+        )
+        both = apply("mul", scores, on_device(mask))
+        return apply("sum", both, axes=(1,), keepdims=True)
+
+
+class Discriminate:
+    """The discriminator's move."""
+
+    name = "discriminator"
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        self.parameters: dict[str, Tensor] = dict(game.critic.named_parameters())
+
+    def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """batch.x (N, H, W, C) in [−1, 1] → the rule's loss, with the penalty while training, and
+        the scores of the real and the generated images.
+        """
+        game = self.game
+        x, labels = on_device(batch.x), game.labels(batch)
+        made = game.generator(on_device(game.noise.draw(len(batch.y), labels)))
+        real, fake = game.critic(x, labels=labels), game.critic(made, labels=labels)
+        loss = game.rule.critic(real, fake)
+        if game.penalty and game.training:
+            loss = _add(loss, apply("scale", self._penalty(x, made, labels), by=game.penalty))
+        return loss, {"real": real, "fake": fake, "images": x, "made": made}
+
+    def _penalty(self, x: Tensor, made: Tensor, labels: np.ndarray | None) -> Tensor:
+        """Of the gradient at points on the lines between real and generated images."""
+        game = self.game
+        share = game.noise.uniform(len(x.data)).reshape(-1, *(1,) * (len(x.shape) - 1))
+        points = on_device(share * x.numpy() + (1 - share) * made.numpy())
+        return nn.gradient_penalty(lambda p: game.critic(p, labels=labels), points)
+
+    def after(self) -> None:
+        """Clips the weights, where that is what keeps the critic smooth."""
+        if self.game.clip:
+            with no_grad():
+                for parameter in self.parameters.values():
+                    apply("clip_by_value", parameter.reshape(-1), limit=self.game.clip)
+
+
+class Imitate:
+    """The generator's move."""
+
+    name = "generator"
+
+    def __init__(self, game: Game) -> None:
+        self.game, self.every = game, game.every
+        self.parameters: dict[str, Tensor] = dict(game.generator.named_parameters())
+
+    def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The rule's loss on as many new images as the batch has."""
+        game, labels = self.game, self.game.labels(batch)
+        made = game.generator(on_device(game.noise.draw(len(batch.y), labels)))
+        return game.rule.generator(game.critic(made, labels=labels)), {}
+
+    def after(self) -> None:
+        """The average follows."""
+        self.game.average.follow()
+
+
+class Game(nn.Module):
+    """generator: codes (N, dims + classes) → images (N, H, W, C) in [−1, 1]. critic: images to
+    scores. every: steps of the discriminator to one of the generator. clip: of the critic's
+    weights, 0 for none. penalty: weight of the gradient's. decay: of the average of the generator's
+    weights, with which images are made.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: Critic,
+        rule: Rule,
+        *,
+        dims: int,
+        every: int = 1,
+        clip: float = 0.0,
+        penalty: float = 0.0,
+        decay: float = 0.999,
+    ) -> None:
+        self.generator, self.critic, self.rule = generator, critic, rule
+        self.noise = nn.Noise(dims, critic.classes)
+        self.average = nn.Average(generator, decay)
+        self.every, self.clip, self.penalty = every, clip, penalty
+
+    @property
+    def classes(self) -> int:
+        """How many there are to choose from; 0: it takes none."""
+        return self.critic.classes
+
+    @property
+    def dims(self) -> int:
+        """Numbers of a code."""
+        return self.noise.dims
+
+    def initialize(self, seed: int) -> None:
+        super().initialize(seed)
+        self.average.begin()
+
+    def labels(self, batch: Any) -> np.ndarray | None:
+        """The classes of a batch's images, where the model takes them."""
+        return batch.y if self.classes else None
+
+    def phases(self) -> list[Any]:
+        """The discriminator's, then the generator's."""
+        return [Discriminate(self), Imitate(self)]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Codes to images."""
+        return self.generator(*inputs)
+
+    def blank(self, shape: Any) -> tuple[Tensor, ...]:
+        """A code to show the layers with."""
+        return (on_device(np.zeros((1, self.dims + self.classes), np.float32)),)
+
+    def paint(self, noise: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Images (n, H, W, C) float32 in [−1, 1] of noise (n, dims), by the averaged weights. In
+        evaluation mode an image depends on nothing but its code.
+        """
+        with no_grad(), self.average.in_place():
+            return self.generator(on_device(self.noise.of(noise, labels))).numpy()
+
+    def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
+        """Over the batch: what the discriminator says of real and generated images, as
+        probabilities if its scores are log odds; and, not in training, how far generated images lie
+        from each other, as a share of how far real ones do.
+        """
+        if "real" not in outputs:
+            return {}
+        n = len(batch.y)
+        answers = {}
+        for name in ("real", "fake"):
+            scores = outputs[name].numpy().astype(np.float64)
+            answers[f"d_{name}"] = float((_sigmoid(scores) if self.rule.odds else scores).sum())
+        if self.training or n < 2:
+            return answers
+        spread = {name: _spread(outputs[name].numpy()) for name in ("images", "made")}
+        share = spread["made"] / spread["images"] if spread["images"] else 0.0
+        return {**answers, "diversity": n * share}
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))  # without overflow
+
+
+def _spread(images: np.ndarray) -> float:
+    """The mean distance of neighbours in a batch."""
+    apart = (images - np.roll(images, 1, axis=0)).reshape(len(images), -1)
+    return float(np.sqrt(np.square(apart.astype(np.float64)).sum(axis=1)).mean())
+
+
+def small_normal(rng: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """N(0, 0.02²), as Radford et al. 2016 begin."""
+    found: np.ndarray = rng.normal(*shape) * 0.02
+    return found

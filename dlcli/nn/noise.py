@@ -1,0 +1,50 @@
+"""Random codes for generators: counter-based, so that a resumed run draws what it would have drawn.
+
+A code is (dims + classes,): numbers of N(0, 1), and where there are classes, a one at the wanted
+one's place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from dlcli_kernels.philox import Generator, key
+
+from .module import Buffer, Module
+
+
+class Noise(Module):
+    """Draws codes in training. `rng` holds the stream's key and how often it was drawn from."""
+
+    def __init__(self, dims: int, classes: int = 0) -> None:
+        self.dims, self.classes = dims, classes
+        self.rng = Buffer(np.zeros(3, np.uint32))
+
+    def seed(self, seed: int, path: str) -> None:
+        self.rng.write((*key(seed, f"noise/{path}"), 0))
+
+    def draw(self, n: int, labels: np.ndarray | None = None) -> np.ndarray:
+        """n codes, (n, dims + classes) float32, others each time. labels: (n,), where there are
+        classes.
+        """
+        return self.of(self._next().normal(n, self.dims).astype(np.float32), labels)
+
+    def uniform(self, n: int) -> np.ndarray:
+        """n numbers of U(0, 1), (n,) float32, others each time."""
+        return self._next().uniform(n).astype(np.float32)
+
+    def _next(self) -> Generator:
+        first, second, count = (int(word) for word in self.rng.numpy())
+        self.rng.write((first, second, count + 1))
+        return Generator.of((first, second), count)
+
+    def of(self, noise: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        """The codes of given numbers (n, dims), and labels (n,) where there are classes."""
+        if not self.classes:
+            return noise
+        assert labels is not None
+        return np.concatenate([noise, one_hot(labels, self.classes)], axis=1)
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(n,) → (n, classes) float32."""
+    return np.eye(classes, dtype=np.float32)[labels]

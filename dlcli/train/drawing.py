@@ -1,0 +1,168 @@
+"""The task of making images that look like those of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcli.data.codes import codes
+from dlcli.data.loader import Loader
+from dlcli.data.picture_kind import to_pixels
+from dlcli.errors import DataError, NonFiniteError, UsageError
+from dlcli.train import jsonfile
+from dlcli.train.evaluate import inference
+from dlcli.train.gallery import Gallery
+from dlcli.train.metrics import Sums
+from dlcli.train.step import Stepper
+from dlcli.train.task import Table, Trained
+
+SURE = 0.95  # of a discriminator that has won
+COLLAPSED = 0.5  # of the distance that real images have from each other
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """figures: means over a part, by name."""
+
+    samples: int
+    figures: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is not finite is None."""
+        return jsonfile.plain({**self.figures, "samples": self.samples})
+
+    def shown(self, many: str) -> list[str | Table]:
+        """A line for each."""
+        return [Table(("figure", "mean"), [(k, f"{v:.4f}") for k, v in self.figures.items()])]
+
+    def draw(self, plots: Any, folder: Path, words: Sequence[str], title: str) -> list[Path]:
+        """Nothing: see RUN/samples."""
+        return []
+
+
+class Drawing:
+    """See `task.Task`; `generator` is one of `task.Generator`."""
+
+    monitor = "val_loss"
+    least = ("diversity",)
+    most = ("loss",)
+
+    def __init__(self) -> None:
+        self.figures = {"d_real": ".2f", "d_fake": ".2f", "diversity": ".2f"}
+        self.options: dict[str, Any] = {}
+        self.generator = Painter()
+
+    def evaluate(
+        self,
+        trained: Trained,
+        dataset: Any,
+        part: str,
+        *,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """The losses of a part's images and of as many new ones."""
+        split = dataset.splits[part]
+        if not len(split):
+            raise DataError("there is nothing to evaluate", why="this part of the data is empty")
+        stepper = Stepper(trained.model, lambda phase: None)
+        loader = Loader(split, trained.encode, batch_size)
+        total = stepper.validate(loader, lambda: False)
+        assert isinstance(total, Sums)
+        return Evaluation(len(split), total.means())
+
+    def predict(
+        self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """UsageError: a GAN makes images and says nothing of them."""
+        why = "it makes images, and says nothing of one"
+        raise UsageError(f"{trained.info['name']} cannot predict", why=why, hint="dlcli generate")
+
+    def watcher(self, run: Any, model: Any, dataset: Any, warn: Callable[[str], None]) -> Gallery:
+        """Who draws samples while it is trained, and says when it goes wrong."""
+        return Gallery(run, model, dataset.classes, lambda r: [warn(line) for line in remarks(r)])
+
+
+def remarks(record: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the game, by a line of metrics.jsonl."""
+    said = []
+    real, fake = record.get("d_real"), record.get("d_fake")
+    if real is not None and fake is not None and real - fake > SURE:
+        said.append(
+            f"the discriminator has won: it says {real:.2f} of real images and {fake:.2f} of"
+            " generated ones, so that the generator learns little"
+        )
+    diversity = record.get("val_diversity")
+    if diversity is not None and diversity < COLLAPSED:
+        said.append(
+            f"the modes collapse: generated images lie {diversity:.2f} times as far from each other"
+            " as real ones"
+        )
+    return said
+
+
+class Painter:
+    """New images."""
+
+    makes = "image"
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {"class": None, "interpolate": None}
+
+    def check(self, trained: Trained, options: Mapping[str, Any]) -> list[str]:
+        """UsageError: there is no such class, or none can be asked for."""
+        self.label(trained, options)
+        return []
+
+    def label(self, trained: Trained, options: Mapping[str, Any]) -> int | None:
+        """The number of the class that is asked for, by its name."""
+        name = options["class"]
+        if name is None:
+            return None
+        if not trained.model.classes:
+            why = "the model was trained without classes"
+            hint = "train it with --conditional"
+            raise UsageError("--class does not apply", why=why, hint=hint)
+        if name not in trained.classes:
+            raise UsageError(f"there is no class '{name}'", why=", ".join(trained.classes))
+        return trained.classes.index(name)
+
+    def generate(
+        self, trained: Trained, options: Mapping[str, Any], *, seed: int, sample: int
+    ) -> Iterator[np.ndarray]:
+        """One image (H, W, C) uint8, or those from it to the next sample's, both ends among them.
+
+        Without a class, a conditional model goes through all of them.
+        """
+        steps, model = options["interpolate"], trained.model
+        numbers = range(sample, sample + 1) if steps is None else range(2 * sample, 2 * sample + 2)
+        noise = codes(seed, numbers, model.dims)
+        if steps is not None:
+            noise = between(noise[0], noise[1], steps)
+        label = self.label(trained, options)
+        label = sample % max(model.classes, 1) if label is None else label
+        with inference(model):
+            made = model.paint(noise, np.full(len(noise), label))
+        if not np.isfinite(made).all():
+            raise NonFiniteError("the model's images are not numbers", why="NaN or infinite")
+        yield from to_pixels(made)
+
+
+def between(first: np.ndarray, last: np.ndarray, steps: int) -> np.ndarray:
+    """`steps` codes from one to another along the sphere (White 2016): on a straight line they
+    would be shorter than codes are.
+    """
+    share = np.linspace(0, 1, steps)[:, None]
+    cosine = np.clip(first @ last / (np.linalg.norm(first) * np.linalg.norm(last)), -1, 1)
+    angle = np.arccos(cosine)
+    if np.sin(angle) < 1e-6:
+        return ((1 - share) * first + share * last).astype(np.float32)
+    found = np.sin((1 - share) * angle) * first + np.sin(share * angle) * last
+    return (found / np.sin(angle)).astype(np.float32)
+
+
+TASK = Drawing()
