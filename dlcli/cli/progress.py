@@ -86,7 +86,8 @@ def epoch_line(record: dict[str, Any], epochs: int, figures: Mapping[str, str]) 
     """The figures of a line of metrics.jsonl; one that is not there is left out."""
     words = [f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"]
     for name, form in {"loss": ".4f", **figures}.items():
-        both = [(label, record.get(key)) for label, key in ((name, name), ("val", f"val_{name}"))]
+        val = "val" if name in record else f"val {name}"
+        both = [(label, record.get(key)) for label, key in ((name, name), (val, f"val_{name}"))]
         known = [f"{label} {value:{form}}" for label, value in both if value is not None]
         if known:
             words.append(", ".join(known))

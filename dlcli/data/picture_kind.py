@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +25,14 @@ class Pictures(Images):
     name = "picture"
     reads = "image"
     task = "drawing"
+
+    def load(self, path: Path, seed: int, options: Mapping[str, Any]) -> Dataset:
+        """A folder of images, or one with a folder per class."""
+        from dlcli.data import flat_folder, folder
+
+        if flat_folder.is_flat(path):
+            return folder.load(path, seed=seed, find=flat_folder.find, **options)
+        return super().load(path, seed, options)
 
     def fit(self, dataset: Dataset) -> Normalize:
         """0 … 255 to −1 … 1, whatever the images."""

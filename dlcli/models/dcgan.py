@@ -9,17 +9,18 @@ batch norm on all but the first, dense to a score.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from dlcli import nn
-from dlcli.engine.tensor import Tensor
 from dlcli.errors import UsageError
 from dlcli.models.parts.adversarial import Critic, Game, rule, small_normal
+from dlcli.models.parts.layers import Act, Unflatten
 
 DESCRIPTION = "images from noise: transposed convolutions against convolutions"
 ADAPTS = (
-    "Images of 28, 32 or 64 pixels a side (any square whose side is 4, 5, 6 or 7 doubled two to"
+    "Images of 28, 32 or 64 pixels a side (any square whose side is 4, 5, 6 or 7 doubled up to"
     " five times), grey or in colour."
 )
 KIND = "picture"
@@ -53,32 +54,10 @@ def recipe(config: Config) -> dict[str, Any]:
     }
 
 
-class Unflatten(nn.Module):
-    """(N, H · W · C) → (N, H, W, C): a view."""
-
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        self.shape = (height, width, channels)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return inputs[0].reshape(-1, *self.shape)
-
-
-class Act(nn.Module):
-    """An activation by itself."""
-
-    def __init__(self, act: str) -> None:
-        self.act = act
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        from dlcli.nn.functional import activation
-
-        return activation(inputs[0], self.act)
-
-
 def doublings(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
     """(side of the smallest map, doublings). UsageError: an image is not such a square."""
     height, width, _ = shape
-    for times in range(MOST_DOUBLINGS, 1, -1):
+    for times in range(MOST_DOUBLINGS, 0, -1):
         if height == width and height % 2**times == 0 and SMALLEST <= height >> times <= LARGEST:
             return height >> times, times
     raise UsageError(
@@ -124,6 +103,9 @@ def critic(
     return Critic(features, side * side * (width << (times - 1)), classes)
 
 
+batch_norm = partial(nn.BatchNorm, track_running_stats=False)
+
+
 def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> Game:
     """The game for images (H, W, C) = shape. UsageError for settings or images that make none."""
     if min(config.width, config.noise) < 1 or not 0 <= config.decay < 1:
@@ -134,7 +116,7 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
     wanted = classes if config.conditional else 0
     model = Game(
         generator(shape, side, times, config.noise + wanted, config.width),
-        critic(shape, side, times, config.width, wanted, nn.BatchNorm),
+        critic(shape, side, times, config.width, wanted, batch_norm),
         rule("dcgan", config.loss),
         dims=config.noise,
         decay=config.decay,

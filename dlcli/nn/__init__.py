@@ -8,7 +8,7 @@ from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Activation, Flatten, Linear
 from .module import Buffer, Module, Parameter, Sequential
-from .noise import Noise
+from .noise import Noise, Stream
 from .norm import BatchNorm, InstanceNorm, LayerNorm
 from .penalty import gradient_penalty
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
@@ -52,6 +52,7 @@ __all__ = [
     "Sequential",
     "SinusoidalPositions",
     "SpectralNorm",
+    "Stream",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "Upsample",

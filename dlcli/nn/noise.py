@@ -12,30 +12,38 @@ from dlcli_kernels.philox import Generator, key
 from .module import Buffer, Module
 
 
-class Noise(Module):
-    """Draws codes in training. `rng` holds the stream's key and how often it was drawn from."""
+class Stream(Module):
+    """A random stream on the host. `rng` holds its key and how often it was drawn from."""
 
-    def __init__(self, dims: int, classes: int = 0) -> None:
-        self.dims, self.classes = dims, classes
+    def __init__(self) -> None:
         self.rng = Buffer(np.zeros(3, np.uint32))
 
     def seed(self, seed: int, path: str) -> None:
         self.rng.write((*key(seed, f"noise/{path}"), 0))
 
+    def next(self) -> Generator:
+        """From which to draw this time; another one each time."""
+        first, second, count = (int(word) for word in self.rng.numpy())
+        self.rng.write((first, second, count + 1))
+        return Generator.of((first, second), count)
+
+
+class Noise(Stream):
+    """Draws codes in training."""
+
+    def __init__(self, dims: int, classes: int = 0) -> None:
+        super().__init__()
+        self.dims, self.classes = dims, classes
+
     def draw(self, n: int, labels: np.ndarray | None = None) -> np.ndarray:
         """n codes, (n, dims + classes) float32, others each time. labels: (n,), where there are
         classes.
         """
-        return self.of(self._next().normal(n, self.dims).astype(np.float32), labels)
+        return self.of(self.next().normal(n, self.dims).astype(np.float32), labels)
 
     def uniform(self, n: int) -> np.ndarray:
         """n numbers of U(0, 1), (n,) float32, others each time."""
-        return self._next().uniform(n).astype(np.float32)
-
-    def _next(self) -> Generator:
-        first, second, count = (int(word) for word in self.rng.numpy())
-        self.rng.write((first, second, count + 1))
-        return Generator.of((first, second), count)
+        return self.next().uniform(n).astype(np.float32)
 
     def of(self, noise: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         """The codes of given numbers (n, dims), and labels (n,) where there are classes."""

@@ -228,9 +228,10 @@ class Game(nn.Module):
             return self.generator(on_device(self.noise.of(noise, labels))).numpy()
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
-        """Over the batch: what the discriminator says of real and generated images, as
-        probabilities if its scores are log odds; and, not in training, how far generated images lie
-        from each other, as a share of how far real ones do.
+        """Over the batch: what the discriminator says of real and generated images, "d_real" and
+        "d_fake" as probabilities where its scores are log odds, else "score_real" and "score_fake";
+        and, not in training, the "diversity": how far generated images lie from each other, as a
+        share of how far real ones do.
         """
         if "real" not in outputs:
             return {}
@@ -238,7 +239,8 @@ class Game(nn.Module):
         answers = {}
         for name in ("real", "fake"):
             scores = outputs[name].numpy().astype(np.float64)
-            answers[f"d_{name}"] = float((_sigmoid(scores) if self.rule.odds else scores).sum())
+            key, said = ("d", _sigmoid(scores)) if self.rule.odds else ("score", scores)
+            answers[f"{key}_{name}"] = float(said.sum())
         if self.training or n < 2:
             return answers
         spread = {name: _spread(outputs[name].numpy()) for name in ("images", "made")}

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import Tensor, on_device
-from ..nn import losses
-from ..nn.module import Module, Sequential
+from dlcli.engine.tensor import Tensor, on_device
+from dlcli.nn import losses
+from dlcli.nn.module import Module, Sequential
 
 
 class Train:
