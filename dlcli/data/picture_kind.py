@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,13 @@ class Pictures(Images):
         """A folder of images, or one with a folder per class."""
         from dlcli.data import flat_folder, folder
 
-        if flat_folder.is_flat(path):
-            return folder.load(path, seed=seed, find=flat_folder.find, **options)
-        return super().load(path, seed, options)
+        flat = flat_folder.is_flat(path)
+        found = (
+            folder.load(path, seed=seed, find=flat_folder.find, **options)
+            if flat
+            else super().load(path, seed, options)
+        )
+        return replace(found, kind=self)
 
     def fit(self, dataset: Dataset) -> Normalize:
         """0 … 255 to −1 … 1, whatever the images."""

@@ -8,8 +8,8 @@ batch norm on all but the first, dense to a score.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,8 @@ ADAPTS = (
     " five times), grey or in colour."
 )
 KIND = "picture"
+LEAKY = "leaky_relu_0.2"
+Norm = Callable[[nn.Conv2d, int], list[nn.Module]]
 MOST_DOUBLINGS, SMALLEST, LARGEST = 5, 4, 7
 
 
@@ -37,6 +39,8 @@ class Config:
     width: int = 32
     noise: int = 100
     loss: str = "non-saturating"
+    norm: str = "batch"
+    critic: int = 32
     conditional: bool = False
     decay: float = 0.999
 
@@ -88,22 +92,31 @@ def generator(shape: tuple[int, ...], side: int, times: int, codes: int, width: 
 
 
 def critic(
-    shape: tuple[int, ...], side: int, times: int, width: int, classes: int, norm: Any
+    shape: tuple[int, ...], side: int, times: int, width: int, classes: int, norm: Norm
 ) -> Critic:
-    """Images of `shape` to scores. norm(channels): the layer between, or None for none."""
-    leaky = "leaky_relu_0.2"
+    """Images of `shape` to scores. norm(convolution, channels): the layers in which a convolution
+    but the first stands.
+    """
     layers: list[nn.Module] = [
-        nn.Conv2d(shape[2], width, 4, stride=2, padding=1, act=leaky, fill=small_normal)
+        nn.Conv2d(shape[2], width, 4, stride=2, padding=1, act=LEAKY, fill=small_normal)
     ]
     for i in range(times - 1):
         before, after = width << i, width << (i + 1)
-        conv = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False, fill=small_normal)
-        layers += [conv, norm(after), Act(leaky)]
+        conv = nn.Conv2d(before, after, 4, stride=2, padding=1, fill=small_normal)
+        layers += [*norm(conv, after), Act(LEAKY)]
     features = nn.Sequential(*layers, nn.Flatten())
     return Critic(features, side * side * (width << (times - 1)), classes)
 
 
-batch_norm = partial(nn.BatchNorm, track_running_stats=False)
+def _batch(conv: nn.Conv2d, channels: int) -> list[nn.Module]:
+    return [conv, nn.BatchNorm(channels, track_running_stats=False)]
+
+
+def _spectral(conv: nn.Conv2d, channels: int) -> list[nn.Module]:
+    return [nn.SpectralNorm(conv)]
+
+
+NORMS: dict[str, Norm] = {"batch": _batch, "spectral": _spectral}
 
 
 def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> Game:
@@ -116,7 +129,7 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
     wanted = classes if config.conditional else 0
     model = Game(
         generator(shape, side, times, config.noise + wanted, config.width),
-        critic(shape, side, times, config.width, wanted, batch_norm),
+        critic(shape, side, times, config.critic, wanted, NORMS[config.norm]),
         rule("dcgan", config.loss),
         dims=config.noise,
         decay=config.decay,

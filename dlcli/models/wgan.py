@@ -9,7 +9,6 @@ others: instance norm stands in its place.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from dlcli import nn
@@ -47,6 +46,10 @@ def recipe(config: Config) -> dict[str, Any]:
     return {**shared, "optimizer": "rmsprop", "lr": 2e-4}
 
 
+def _instance(conv: nn.Conv2d, channels: int) -> list[nn.Module]:
+    return [conv, nn.InstanceNorm(channels, affine=True)]
+
+
 def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> Game:
     """The game for images (H, W, C) = shape. UsageError for settings or images that make none."""
     if min(config.width, config.noise, config.every) < 1 or not 0 <= config.decay < 1:
@@ -58,10 +61,9 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
         raise UsageError("wgan: penalty and clip must be above 0", why=why)
     side, times = dcgan.doublings("wgan", shape)
     wanted = classes if config.conditional else 0
-    instance_norm = partial(nn.InstanceNorm, affine=True)
     model = Game(
         dcgan.generator(shape, side, times, config.noise + wanted, config.width),
-        dcgan.critic(shape, side, times, config.width, wanted, instance_norm),
+        dcgan.critic(shape, side, times, config.width, wanted, _instance),
         rule("wgan", "wgan"),
         dims=config.noise,
         every=config.every,

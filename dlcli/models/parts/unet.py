@@ -63,9 +63,7 @@ class UNet(nn.Module):
     def __init__(self, inputs: int, outputs: int, times: int, width: int, dropout: float) -> None:
         wide = [width * min(1 << i, WIDEST) for i in range(times)]
         before = [inputs, *wide]
-        self.down = [
-            Halve(before[i], wide[i], plain=i in (0, times - 1)) for i in range(times)
-        ]
+        self.down = [Halve(before[i], wide[i], plain=i in (0, times - 1)) for i in range(times)]
         self.up = []
         for number, i in enumerate(reversed(range(1, times))):
             across = 1 if number == 0 else 2  # times what comes from below: with the other side's
