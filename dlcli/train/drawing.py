@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from dlcli.data.codes import codes
-from dlcli.data.loader import Loader
 from dlcli.data.picture_kind import to_pixels
-from dlcli.errors import DataError, NonFiniteError, UsageError
-from dlcli.train import jsonfile
+from dlcli.errors import NonFiniteError, UsageError
+from dlcli.train import drawn
+from dlcli.train.drawn import FRECHET, JUDGED, Evaluation
 from dlcli.train.evaluate import inference
 from dlcli.train.gallery import Gallery
-from dlcli.train.metrics import Sums
-from dlcli.train.step import Stepper
-from dlcli.train.task import Table, Trained
+from dlcli.train.judge import Judge
+from dlcli.train.task import Trained
 
 SURE = 0.95  # of a discriminator that has won
 COLLAPSED = 0.5  # of the distance that real images have from each other
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """figures: means over a part, by name."""
-
-    samples: int
-    figures: Mapping[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; what is not finite is None."""
-        return jsonfile.plain({**self.figures, "samples": self.samples})
-
-    def shown(self, many: str) -> list[str | Table]:
-        """A line for each."""
-        return [Table(("figure", "mean"), [(k, f"{v:.4f}") for k, v in self.figures.items()])]
-
-    def draw(self, plots: Any, folder: Path, words: Sequence[str], title: str) -> list[Path]:
-        """Nothing: see RUN/samples."""
-        return []
 
 
 class Drawing:
     """See `task.Task`; `generator` is one of `task.Generator`."""
 
     monitor = "val_loss"
-    least = ("diversity",)
-    most = ("loss",)
+    least = ("diversity", "nearest", "novelty", *(name for name in JUDGED if name != FRECHET))
+    most = ("loss", FRECHET)
 
     def __init__(self) -> None:
         self.figures = {"d_real": ".2f", "d_fake": ".2f", "diversity": ".2f"}
         self.options: dict[str, Any] = {}
+        self.measured_by: dict[str, Any] = {"samples": 1_000, "judge": None}
+        self.needs = dict.fromkeys(JUDGED, "judge")
         self.generator = Painter()
 
     def evaluate(
@@ -64,16 +43,23 @@ class Drawing:
         *,
         batch_size: int,
         on_batch: Callable[[int, int], None] | None = None,
+        options: Mapping[str, Any],
     ) -> Evaluation:
-        """The losses of a part's images and of as many new ones."""
-        split = dataset.splits[part]
-        if not len(split):
-            raise DataError("there is nothing to evaluate", why="this part of the data is empty")
-        stepper = Stepper(trained.model, lambda phase: None)
-        loader = Loader(split, trained.encode, batch_size)
-        total = stepper.validate(loader, lambda: False)
-        assert isinstance(total, Sums)
-        return Evaluation(len(split), total.means())
+        """The losses of a part's images and of as many new ones, and how like real ones new ones
+        are. UsageError: the judge does not know such images.
+        """
+        judge = None if options["judge"] is None else Judge(options["judge"])
+        if judge is not None:
+            judge.check(trained)
+        return drawn.evaluate(
+            trained,
+            dataset,
+            part,
+            batch_size=batch_size,
+            on_batch=on_batch,
+            samples=options["samples"],
+            judge=judge,
+        )
 
     def predict(
         self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
@@ -97,7 +83,7 @@ def remarks(record: Mapping[str, Any]) -> list[str]:
             " generated ones, so that the generator learns little"
         )
     diversity = record.get("val_diversity")
-    if diversity is not None and diversity < COLLAPSED:
+    if diversity is not None and diversity < COLLAPSED and not record.get("partial"):
         said.append(
             f"the modes collapse: generated images lie {diversity:.2f} times as far from each other"
             " as real ones"

@@ -8,7 +8,7 @@ dataset's samples names that module, and nothing else asks which it is: `dlcli t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -82,8 +82,10 @@ class Task(Protocol):
     most: Sequence[str]
     options: Mapping[str, Any]
 
-    # Besides, a task may have a `generator`, and `watcher(run, model, dataset, warn)`: an observer
-    # of the training that draws or warns.
+    # Besides, a task may have a `generator`; `watcher(run, model, dataset, warn)`: an observer of
+    # the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
+    # with their defaults, which `evaluate` then takes as `options`, with `needs`: by a figure that
+    # is only measured with one of them, its name.
 
     def evaluate(
         self,
@@ -157,13 +159,31 @@ def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:
 
     UsageError: one does not apply.
     """
+    return _merged(task.options, given)
+
+
+def _merged(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     asked = {key: value for key, value in given.items() if value is not None and value is not False}
     for key in asked:
-        if key not in task.options:
-            known = ", ".join(f"--{k.replace('_', '-')}" for k in task.options)
+        if key not in options:
+            known = ", ".join(f"--{k.replace('_', '-')}" for k in options)
             what = f"--{key.replace('_', '-')} does not apply to this model"
             raise UsageError(what, why=f"there is: {known}" if known else "")
-    return {**task.options, **asked}
+    return {**options, **asked}
+
+
+def measured_by(task: Task, given: Mapping[str, Any], gates: Iterable[str]) -> dict[str, Any]:
+    """What `evaluate` takes besides: the options of a task that has some. gates: the figures that
+    are asked for.
+
+    UsageError: an option does not apply, or one is missing that a figure needs.
+    """
+    options = _merged(getattr(task, "measured_by", {}), given)
+    for figure, option in getattr(task, "needs", {}).items():
+        if figure in gates and options[option] is None:
+            what = f"the figure '{figure}' cannot be gated"
+            raise UsageError(what, why=f"it is only measured with --{option}")
+    return {"options": options} if options else {}
 
 
 def gated(values: Mapping[str, float], known: Sequence[str], option: str) -> None:

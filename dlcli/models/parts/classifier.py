@@ -44,6 +44,12 @@ class Classifier(Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.net(*inputs)
 
+    def look(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last layer is given, features (N, F), and what it says, logits (N, classes)."""
+        *before, last = self.net.layers
+        features = Sequential(*before)(*inputs)
+        return features, last(features)
+
     def inputs(self, batch: Any) -> tuple[np.ndarray, ...]:
         """What the model takes of a batch: batch.x, such as images (N, H, W, C) float."""
         return (batch.x,)
