@@ -20,7 +20,7 @@ BATCH = 256  # samples at a time; the figures do not depend on it
 def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **more: Any) -> None:
     """Trains, measures the best checkpoint on the test part, and shows what came of it."""
     task = tasks.of(dataset.kind)
-    with Display(task.figures) as display:
+    with Display(task.figures, getattr(model, "shown", None)) as display:
         watchers: list[Any] = [display]
         if hasattr(task, "watcher"):
             watchers.append(task.watcher(run, model, dataset, output.warn))

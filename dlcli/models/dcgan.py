@@ -43,6 +43,7 @@ class Config:
     critic: int = 32
     conditional: bool = False
     decay: float = 0.999
+    top: float = 1.0
 
 
 def recipe(config: Config) -> dict[str, Any]:
@@ -133,6 +134,7 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
         rule("dcgan", config.loss),
         dims=config.noise,
         decay=config.decay,
+        top=config.top,
     )
     model.initialize(seed)
     return model

@@ -57,7 +57,8 @@ class Model(Protocol):
     numbers, recurrent states, a pool of images) is a buffer and hence part of `state_dict`:
     resuming needs nothing else. Where the extent of such a buffer is not known when the model is
     built, it has `hold(batch_size)`, called before training, and `adapt(shapes)`, called with the
-    shapes by path of a checkpoint that is about to be restored.
+    shapes by path of a checkpoint that is about to be restored. A model of several phases may have
+    `shown`: short names for those figures that an epoch's line is to show.
     """
 
     def phases(self) -> list[Phase]:

@@ -103,6 +103,39 @@ def test_each_phase_moves_its_own_side_and_computes_no_gradient_of_the_other():
     assert all(t.requires_grad for t in model.named_parameters().values())
 
 
+def test_both_sides_see_the_same_images_and_the_generator_gets_their_gradient():
+    model, twin = (gan.build(SMALL, SHAPE, 3) for _ in range(2))
+    given, seen = batch(), []
+    forward = model.critic.forward
+    model.critic.forward = lambda x, labels=None: (seen.append(x.numpy()), forward(x))[1]
+    for phase in model.phases():
+        for tensor in model.named_parameters().values():
+            tensor.requires_grad = any(tensor is own for own in phase.parameters.values())
+        tape.backward(phase.loss(given)[0])
+    assert np.array_equal(seen[1], seen[2])
+    made = twin.new(given)  # the same code, by itself
+    assert np.array_equal(made.numpy(), seen[1])
+    tape.backward(twin.rule.generator(twin.critic(made)))
+    wanted = twin.generator.named_parameters()
+    for name, tensor in model.generator.named_parameters().items():
+        np.testing.assert_allclose(tensor.grad.numpy(), wanted[name].grad.numpy(), rtol=1e-5)
+
+
+def test_images_of_a_step_that_was_broken_off_are_not_taken_for_those_of_the_next():
+    model = gan.build(SMALL, SHAPE, 3)
+    first, second = batch(), batch(seed=1)
+    discriminate, imitate = model.phases()
+    discriminate.loss(first)
+    tape.clear()
+    _, outputs = discriminate.loss(second)
+    tape.clear()
+    seen, forward = [], model.critic.forward
+    model.critic.forward = lambda x, labels=None: (seen.append(x.numpy()), forward(x))[1]
+    imitate.loss(second)
+    tape.clear()
+    assert np.array_equal(seen[0], outputs["made"].numpy())
+
+
 def test_a_generator_that_waits_moves_in_every_third_step_from_the_first_on():
     model = wgan.build(wgan.Config(width=2, noise=3, every=3), SHAPE, 3)
     stepper = stepper_of(model)

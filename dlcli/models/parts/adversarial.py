@@ -12,13 +12,15 @@ generator learns to be taken for real. By whose rule, the losses say:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlcli import nn
+from dlcli.engine import tape
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
@@ -123,8 +125,7 @@ class Discriminate:
         the scores of the real and the generated images.
         """
         game = self.game
-        x, labels = on_device(batch.x), game.labels(batch)
-        made = game.generator(on_device(game.noise.draw(len(batch.y), labels)))
+        x, labels, made = on_device(batch.x), game.labels(batch), game.draft(batch)
         real, fake = game.critic(x, labels=labels), game.critic(made, labels=labels)
         loss = game.rule.critic(real, fake)
         if game.penalty and game.training:
@@ -146,6 +147,29 @@ class Discriminate:
                     apply("clip_by_value", parameter.reshape(-1), limit=self.game.clip)
 
 
+@contextmanager
+def _required(module: nn.Module) -> Iterator[None]:
+    """The module's parameters require gradients within this, frozen or not."""
+    before = [(p, p.requires_grad) for p in module.named_parameters().values()]
+    for parameter, _ in before:
+        parameter.requires_grad = True
+    try:
+        yield
+    finally:
+        for parameter, required in before:
+            parameter.requires_grad = required
+
+
+def _highest(scores: Tensor, share: float) -> Tensor:
+    """The rows of the highest scores, such a share of them."""
+    if share == 1:
+        return scores
+    values = scores.numpy()[:, 0]
+    count = max(1, round(share * len(values)))
+    rows = np.sort(np.argsort(-values, kind="stable")[:count])
+    return apply("embedding", scores, on_device(rows))
+
+
 class Imitate:
     """The generator's move."""
 
@@ -156,21 +180,38 @@ class Imitate:
         self.parameters: dict[str, Tensor] = dict(game.generator.named_parameters())
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The rule's loss on as many new images as the batch has."""
-        game, labels = self.game, self.game.labels(batch)
-        made = game.generator(on_device(game.noise.draw(len(batch.y), labels)))
-        return game.rule.generator(game.critic(made, labels=labels)), {}
+        """The rule's loss on as many new images as the batch has: those that the discriminator saw
+        in this step, if it moved in training.
+        """
+        game = self.game
+        scores = game.critic(game.drafted(batch), labels=game.labels(batch))
+        return game.rule.generator(_highest(scores, game.top) if game.training else scores), {}
 
     def after(self) -> None:
         """The average follows."""
         self.game.average.follow()
 
 
+LABELS = {
+    "discriminator_loss": "loss D",
+    "generator_loss": "G",
+    "d_real": "D(x)",
+    "d_fake": "D(G(z))",
+    "score_real": "D(x)",
+    "score_fake": "D(G(z))",
+    "discriminator_grad_norm": "|∇D|",
+    "generator_grad_norm": "|∇G|",
+    "val_diversity": "diversity",
+}
+
+
 class Game(nn.Module):
     """generator: codes (N, dims + classes) → images (N, H, W, C) in [−1, 1]. critic: images to
-    scores. every: steps of the discriminator to one of the generator. clip: of the critic's
-    weights, 0 for none. penalty: weight of the gradient's. decay: of the average of the generator's
-    weights, with which images are made.
+    scores. dims: numbers of a code. every: steps of the discriminator to one of the generator.
+    clip: of the critic's weights, 0 for none. penalty: weight of the gradient's. decay: of the
+    average of the generator's weights, with which images are made. top: the share of a batch that
+    the generator learns from, those that the critic takes for real most (Sinha et al. 2020): the
+    worst lead nowhere.
     """
 
     def __init__(
@@ -184,11 +225,14 @@ class Game(nn.Module):
         clip: float = 0.0,
         penalty: float = 0.0,
         decay: float = 0.999,
+        top: float = 1.0,
     ) -> None:
+        self.shown, self.top = LABELS, top
         self.generator, self.critic, self.rule = generator, critic, rule
         self.noise = nn.Noise(dims, critic.classes)
         self.average = nn.Average(generator, decay)
         self.every, self.clip, self.penalty = every, clip, penalty
+        self._drafts: list[tuple[Any, Tensor, list[tape.Node]]] = []
 
     @property
     def classes(self) -> int:
@@ -207,6 +251,31 @@ class Game(nn.Module):
     def labels(self, batch: Any) -> np.ndarray | None:
         """The classes of a batch's images, where the model takes them."""
         return batch.y if self.classes else None
+
+    def new(self, batch: Any) -> Tensor:
+        """As many new images as a batch has, of its classes."""
+        code = self.noise.draw(len(batch.y), self.labels(batch))
+        return self.generator(on_device(code))
+
+    def draft(self, batch: Any) -> Tensor:
+        """New images, constants, for the discriminator's move; where the generator moves in every
+        step, they are kept for it with the tape of how they were made.
+        """
+        if not self.training or self.every > 1:
+            return self.new(batch)
+        with _required(self.generator), tape.aside() as nodes:
+            made = self.new(batch)
+        self._drafts.append((batch, made, nodes))
+        return Tensor(made.data)
+
+    def drafted(self, batch: Any) -> Tensor:
+        """The draft of that batch, or new images where there is none."""
+        while self._drafts:  # an earlier batch's, where a step was broken off
+            of, made, nodes = self._drafts.pop(0)
+            if of is batch:
+                tape.put_back(nodes)
+                return made
+        return self.new(batch)
 
     def phases(self) -> list[Any]:
         """The discriminator's, then the generator's."""
