@@ -15,8 +15,9 @@ from typing import Any
 
 from dlcli import nn
 from dlcli.errors import UsageError
-from dlcli.models.parts.adversarial import Critic, Game, rule, small_normal
+from dlcli.models.parts.adversarial import Critic, Game, small_normal
 from dlcli.models.parts.layers import Act, Unflatten
+from dlcli.models.parts.rules import rule
 
 DESCRIPTION = "images from noise: transposed convolutions against convolutions"
 ADAPTS = (

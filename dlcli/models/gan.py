@@ -12,8 +12,9 @@ from typing import Any
 
 from dlcli import nn
 from dlcli.errors import UsageError
-from dlcli.models.parts.adversarial import Critic, Game, rule
+from dlcli.models.parts.adversarial import Critic, Game
 from dlcli.models.parts.layers import Act, Unflatten
+from dlcli.models.parts.rules import rule
 
 DESCRIPTION = "images from noise: dense networks, the first GAN"
 ADAPTS = "Images of any size, as rows of numbers; above some 32 pixels a side take dcgan."

@@ -14,7 +14,8 @@ from typing import Any
 from dlcli import nn
 from dlcli.errors import UsageError
 from dlcli.models import dcgan
-from dlcli.models.parts.adversarial import Game, rule
+from dlcli.models.parts.adversarial import Game
+from dlcli.models.parts.rules import rule
 
 DESCRIPTION = "images from noise: a Wasserstein critic, with clipped weights or --gp"
 ADAPTS = dcgan.ADAPTS

@@ -10,7 +10,7 @@ from dlcli.engine import tape
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import UsageError
 from dlcli.models import dcgan, gan, lsgan, wgan
-from dlcli.models.parts import adversarial
+from dlcli.models.parts.rules import RULES
 from dlcli.nn.noise import one_hot
 from dlcli.train.step import Stepper
 
@@ -65,14 +65,14 @@ FORMULAS = {  # by the papers: of scores of real and generated images
 def test_a_loss_is_that_of_its_paper(name):
     rng = np.random.default_rng(0)
     real, fake = (rng.standard_normal((9, 1)).astype(np.float32) for _ in range(2))
-    rule, (critic, generator) = adversarial.RULES[name], FORMULAS[name]
+    rule, (critic, generator) = RULES[name], FORMULAS[name]
     found = rule.critic(Tensor(real), Tensor(fake)).item(), rule.generator(Tensor(fake)).item()
     np.testing.assert_allclose(found, (critic(real, fake), generator(fake)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_the_generator_is_drawn_to_higher_scores_and_the_critic_to_a_wider_gap(name):
-    rule = adversarial.RULES[name]
+    rule = RULES[name]
     real, fake = (Tensor(np.full((4, 1), v, np.float32), requires_grad=True) for v in (0.3, 0.2))
     tape.backward(rule.critic(real, fake))
     assert (real.grad.numpy() < 0).all()
@@ -259,7 +259,7 @@ def test_settings_that_make_no_game_are_refused(module, settings):
 
 
 def test_lsgan_is_dcgan_with_another_loss():
-    assert lsgan.build(lsgan.Config(width=1), SHAPE, 3).rule is adversarial.RULES["lsgan"]
+    assert lsgan.build(lsgan.Config(width=1), SHAPE, 3).rule is RULES["lsgan"]
 
 
 def test_a_label_is_one_in_its_place():

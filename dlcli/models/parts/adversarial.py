@@ -1,20 +1,13 @@
 """The game of a generator against a discriminator (Goodfellow et al. 2014): what GANs share.
 
 Two phases to a step: the discriminator learns to tell real images from generated ones, then the
-generator learns to be taken for real. By whose rule, the losses say:
-
-    min-max         D: log D(x) + log(1 − D(G(z))) up, G: log(1 − D(G(z))) down
-    non-saturating  the same for D; G: log D(G(z)) up, which has a slope where D is sure of itself
-    lsgan           D(x) to 1 and D(G(z)) to 0, G to 1, by squares (Mao et al. 2017)
-    wgan            D(x) − D(G(z)) up, G: D(G(z)) up, D kept smooth (Arjovsky et al. 2017) by
-                    clipped weights or a penalty on its gradient (Gulrajani et al. 2017)
+generator learns to be taken for real; by whose losses, `rules` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,70 +16,8 @@ from dlcli import nn
 from dlcli.engine import tape
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
-from dlcli.errors import UsageError
-from dlcli.nn import losses
-from dlcli.nn.functional import mean
+from dlcli.models.parts.rules import Rule, add
 from dlcli.nn.noise import one_hot
-
-
-def _near(scores: Tensor, value: float) -> Tensor:
-    """Half the mean squared distance of scores from a value."""
-    return apply("scale", losses.mse(scores, _full(scores, value)), by=0.5)
-
-
-def _probable(scores: Tensor, value: float) -> Tensor:
-    """Cross-entropy of scores, log odds of being real, against what they should be."""
-    return losses.bce_with_logits(scores, _full(scores, value))
-
-
-def _full(like: Tensor, value: float) -> Tensor:
-    return on_device(np.full(like.shape, value, like.dtype))
-
-
-def _minus(x: Tensor) -> Tensor:
-    return apply("scale", x, by=-1.0)
-
-
-def _add(x: Tensor, y: Tensor) -> Tensor:
-    return apply("add", x, y)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """critic(real, fake), generator(fake): the losses by the scores (N, 1). odds: whether scores
-    are log odds, so that the discriminator's answer is a probability.
-    """
-
-    critic: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
-    odds: bool = False
-
-
-RULES = {
-    "min-max": Rule(
-        lambda real, fake: _add(_probable(real, 1), _probable(fake, 0)),
-        lambda fake: _minus(_probable(fake, 0)),
-        odds=True,
-    ),
-    "non-saturating": Rule(
-        lambda real, fake: _add(_probable(real, 1), _probable(fake, 0)),
-        lambda fake: _probable(fake, 1),
-        odds=True,
-    ),
-    "lsgan": Rule(
-        lambda real, fake: _add(_near(real, 1), _near(fake, 0)), lambda fake: _near(fake, 1)
-    ),
-    "wgan": Rule(
-        lambda real, fake: _add(mean(fake), _minus(mean(real))), lambda f: _minus(mean(f))
-    ),
-}
-
-
-def rule(model: str, name: str) -> Rule:
-    """UsageError: there is no such loss."""
-    if name not in RULES:
-        raise UsageError(f"{model}: there is no loss '{name}'", why=f"there is {', '.join(RULES)}")
-    return RULES[name]
 
 
 class Critic(nn.Module):
@@ -129,7 +60,7 @@ class Discriminate:
         real, fake = game.critic(x, labels=labels), game.critic(made, labels=labels)
         loss = game.rule.critic(real, fake)
         if game.penalty and game.training:
-            loss = _add(loss, apply("scale", self._penalty(x, made, labels), by=game.penalty))
+            loss = add(loss, apply("scale", self._penalty(x, made, labels), by=game.penalty))
         return loss, {"real": real, "fake": fake, "images": x, "made": made}
 
     def _penalty(self, x: Tensor, made: Tensor, labels: np.ndarray | None) -> Tensor:
