@@ -17,8 +17,19 @@ from dlcli.train.task import Trained
 BATCH = 256  # samples at a time; the figures do not depend on it
 
 
-def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **more: Any) -> None:
-    """Trains, measures the best checkpoint on the test part, and shows what came of it."""
+def fit(
+    run: Any,
+    model: Any,
+    dataset: Any,
+    recipe: Any,
+    *,
+    no_plots: bool,
+    silent: bool = False,
+    **more: Any,
+) -> None:
+    """Trains, measures the best checkpoint on the test part, and shows what came of it unless it is
+    silent.
+    """
     task = tasks.of(dataset.kind)
     with Display(task.figures, getattr(model, "shown", None)) as display:
         watchers: list[Any] = [display]
@@ -26,6 +37,8 @@ def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **mo
             watchers.append(task.watcher(run, model, dataset, output.warn))
         trainer = Trainer(model, dataset, recipe, run, observer=Several(watchers), **more)
         summary = trainer.fit()
+    if silent:
+        return
     test = _test(run, model, dataset)
     plot = None if no_plots else _plot(run, dataset, task)
     document = {

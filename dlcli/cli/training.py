@@ -37,7 +37,9 @@ def new(
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
-) -> None:
+    silent: bool = False,
+) -> RunDir | None:
+    """The run, or None of a dry one. silent: without the figures at the end."""
     if out is not None and os.path.lexists(out):
         hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
@@ -54,7 +56,7 @@ def new(
         from dlcli.cli import dryrun
 
         dryrun.show(made, dataset, recipe, name)
-        return
+        return None
     prepare.check_samples(dataset)
     config.train = recipe.to_dict()
     config.data["source"] = build.absolute(config.data["source"])
@@ -69,8 +71,11 @@ def new(
             run.write_config(config.to_dict())
             run.write_env(**executor.describe())
             output.note(f"{name} on {dataset.name}, in {run.path}")
-            finish.fit(run, made, dataset, recipe, model_info=info, no_plots=no_plots)
+            finish.fit(
+                run, made, dataset, recipe, model_info=info, no_plots=no_plots, silent=silent
+            )
         kept = True
+        return run
     finally:
         if not kept and not run.checkpoints.exists():
             shutil.rmtree(run.path, ignore_errors=True)  # nothing was trained
