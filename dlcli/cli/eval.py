@@ -62,7 +62,7 @@ from dlcli.errors import DlcliError, GateError, UsageError
 )
 @click.option(
     "-n",
-    "samples",
+    "--samples",
     type=Number(int, 2, 50_000),
     help="How many images a model that makes some is measured by [default: 1,000].",
 )

@@ -65,6 +65,10 @@ SIGINT = 130  # 128 + the signal's number, as a shell says it
     metavar="STEPS",
     help="Rows of images that lead from one to another.",
 )
+@click.option("--input", metavar="FILE", help="The picture to repaint, by pix2pix or cyclegan.")
+@click.option(
+    "--direction", metavar="WAY", help="a-to-b or b-to-a, of cyclegan [default: a-to-b]."
+)
 @click.option(
     "--seed",
     type=Number(int, 0, 2**63 - 1),
@@ -113,8 +117,8 @@ def main(
     follows it. With -n each is a line of JSON with its number in "sample" and what follows the
     prompt in "text". Without a prompt a text begins as if behind a line's end.
 
-    Images (gan, dcgan, wgan, lsgan, vae) become a grid, one PNG, with -o, and files of their own
-    with --each. A conditional model goes through its classes unless one is asked for.
+    Images (gan, dcgan, wgan, lsgan, vae, autoencoder) become a grid, one PNG, with -o, and files of
+    their own with --each. A conditional model goes through its classes unless one is asked for.
 
     Sample i of a seed is the same however many there are.
     """

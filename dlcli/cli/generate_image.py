@@ -39,6 +39,8 @@ def write(made: Made, samples: int | None, out: Path | None, each: Path | None) 
 
 
 def _usual(made: Made) -> int:
+    if made.options.get("input"):
+        return 1
     return ROWS if made.options.get("interpolate") else SAMPLES
 
 

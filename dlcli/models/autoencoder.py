@@ -37,8 +37,8 @@ class Config(codec.Sizes):
 
 
 def recipe(config: Config) -> dict[str, Any]:
-    """Adam with a falling rate."""
-    return {"epochs": 10, "optimizer": "adam", "lr": 1e-3, "schedule": "cosine"}
+    """Adam with a falling rate, for as many epochs as the data say."""
+    return {"optimizer": "adam", "lr": 1e-3, "schedule": "cosine"}
 
 
 class Autoencoder(Coder):

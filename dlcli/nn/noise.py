@@ -7,7 +7,7 @@ one's place.
 from __future__ import annotations
 
 import numpy as np
-from dlcli_kernels.philox import Generator, key
+from dlcli_kernels.philox import Generator, blocks, key
 
 from .module import Buffer, Module
 
@@ -44,6 +44,19 @@ class Noise(Stream):
     def uniform(self, n: int) -> np.ndarray:
         """n numbers of U(0, 1), (n,) float32, others each time."""
         return self.next().uniform(n).astype(np.float32)
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """Of N(0, 1) for samples by their numbers (n,): (n, dims) float32, each the same whatever
+        others are asked for.
+        """
+        first, last = (int(end) for end in (numbers.min(), numbers.max()))
+        k = tuple(int(word) for word in self.rng.numpy()[:2])
+        each = -(-self.dims // 2)  # blocks: two words for a number
+        words = blocks((k[0], k[1]), (0, 1, 0), first * each, (last - first + 1) * each)
+        pairs = words.reshape(-1, 4 * each)[numbers - first].astype(np.float64)
+        radius, angle = np.split((pairs + 1) * 2.0**-32, 2, axis=1)
+        found = np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
+        return found[:, : self.dims].astype(np.float32)
 
     def of(self, noise: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         """The codes of given numbers (n, dims), and labels (n,) where there are classes."""

@@ -10,7 +10,7 @@ import numpy as np
 from dlcli.data.codes import codes
 from dlcli.data.picture_kind import to_pixels
 from dlcli.errors import NonFiniteError, UsageError
-from dlcli.train import drawn
+from dlcli.train import drawn, likeness
 from dlcli.train.drawn import FRECHET, JUDGED, Evaluation
 from dlcli.train.evaluate import inference
 from dlcli.train.gallery import Gallery
@@ -26,10 +26,11 @@ class Drawing:
 
     monitor = "val_loss"
     least = ("diversity", "nearest", "novelty", *(name for name in JUDGED if name != FRECHET))
-    most = ("loss", FRECHET)
+    most = ("loss", "rmse", "reconstruction", "kl", FRECHET)
 
     def __init__(self) -> None:
         self.figures = {"d_real": ".2f", "d_fake": ".2f", "diversity": ".2f"}
+        self.figures |= {"reconstruction": ".2f", "kl": ".2f", "rmse": ".4f"}
         self.options: dict[str, Any] = {}
         self.measured_by: dict[str, Any] = {"samples": 1_000, "judge": None}
         self.needs = dict.fromkeys(JUDGED, "judge")
@@ -43,11 +44,13 @@ class Drawing:
         *,
         batch_size: int,
         on_batch: Callable[[int, int], None] | None = None,
-        options: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
     ) -> Evaluation:
-        """The losses of a part's images and of as many new ones, and how like real ones new ones
-        are. UsageError: the judge does not know such images.
+        """The losses of a part's images and of as many new ones; with options, how like real ones
+        new ones are. UsageError: the judge does not know such images.
         """
+        if options is None:
+            return drawn.losses(trained, dataset, part, batch_size=batch_size, on_batch=on_batch)
         judge = None if options["judge"] is None else Judge(options["judge"])
         if judge is not None:
             judge.check(trained)
@@ -64,9 +67,25 @@ class Drawing:
     def predict(
         self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """UsageError: a GAN makes images and says nothing of them."""
-        why = "it makes images, and says nothing of one"
-        raise UsageError(f"{trained.info['name']} cannot predict", why=why, hint="dlcli generate")
+        """ "code", a list of numbers, "rmse", how far the image is from what is made of the code
+        (the root of the mean square, black and white 1 apart), and by a conditional model the
+        "class" by which it is the most probable. UsageError: the model only draws.
+        """
+        if not hasattr(trained.model, "recode"):
+            what = f"{trained.info['name']} cannot predict"
+            why = "it makes images, and says nothing of one"
+            raise UsageError(what, why=why, hint="dlcli generate")
+        pixels = trained.kind.stack(samples)
+        found, images, labels = drawn.recoded(trained, pixels)
+        away = likeness.rmse(pixels, images)
+        lines = [
+            {"code": code.tolist(), "rmse": float(far)}
+            for code, far in zip(found, away, strict=True)
+        ]
+        if labels is not None:
+            for line, label in zip(lines, labels, strict=True):
+                line["class"] = trained.classes[label]
+        return lines
 
     def watcher(self, run: Any, model: Any, dataset: Any, warn: Callable[[str], None]) -> Gallery:
         """Who draws samples while it is trained, and says when it goes wrong."""
@@ -100,9 +119,11 @@ class Painter:
         self.options: dict[str, Any] = {"class": None, "interpolate": None}
 
     def check(self, trained: Trained, options: Mapping[str, Any]) -> list[str]:
-        """UsageError: there is no such class, or none can be asked for."""
+        """What the model says of its images. UsageError: there is no such class, or none can be
+        asked for.
+        """
         self.label(trained, options)
-        return []
+        return list(getattr(trained.model, "notes", ()))
 
     def label(self, trained: Trained, options: Mapping[str, Any]) -> int | None:
         """The number of the class that is asked for, by its name."""

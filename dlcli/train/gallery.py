@@ -22,26 +22,19 @@ SECONDS = 4.0  # of the film
 MOST_FRAMES = 60
 
 
-class Gallery(Quiet):
-    """An observer that draws. model: one with `dims`, `classes` and `paint`. also(record): called
-    after each epoch.
+class Film(Quiet):
+    """An observer that draws `picture()`, (H, W, C) uint8, after each epoch. also(record): called
+    after it.
     """
 
-    def __init__(
-        self,
-        run: Any,
-        model: Any,
-        classes: Sequence[str],
-        also: Callable[[dict[str, Any]], object],
-    ) -> None:
-        self.run, self.model, self.also = run, model, also
-        self.noise = codes(SEED, range(SHOWN), model.dims)
-        self.labels = np.arange(SHOWN) % max(len(classes), 1)
+    def __init__(self, run: Any, also: Callable[[dict[str, Any]], object]) -> None:
+        self.run, self.also = run, also
+
+    def picture(self) -> np.ndarray:
+        raise NotImplementedError
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        with inference(self.model):
-            pictures = to_pixels(self.model.paint(self.noise, self.labels))
-        self._write(f"epoch-{record['epoch']:04}.png", mosaic.png(_grid(pictures)))
+        self._write(f"epoch-{record['epoch']:04}.png", mosaic.png(self.picture()))
         self.also(record)
 
     def on_stop(self, summary: Any) -> None:
@@ -53,6 +46,26 @@ class Gallery(Quiet):
 
     def _write(self, name: str, data: bytes) -> None:
         atomic.write_file(self.run.folder("samples") / name, data)
+
+
+class Gallery(Film):
+    """Samples of a model with `dims`, `classes` and `paint`."""
+
+    def __init__(
+        self,
+        run: Any,
+        model: Any,
+        classes: Sequence[str],
+        also: Callable[[dict[str, Any]], object],
+    ) -> None:
+        super().__init__(run, also)
+        self.model = model
+        self.noise = codes(SEED, range(SHOWN), model.dims)
+        self.labels = np.arange(SHOWN) % max(len(classes), 1)
+
+    def picture(self) -> np.ndarray:
+        with inference(self.model):
+            return _grid(to_pixels(self.model.paint(self.noise, self.labels)))
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:

@@ -200,7 +200,7 @@ def keys() -> list[str]:
 
 def lower_is_better(figure: str) -> bool:
     """Whether a figure improves downwards: losses and errors do."""
-    return figure.endswith(("loss", "error", "rmse", "perplexity"))
+    return figure.endswith(("loss", "error", "rmse", "perplexity", "l1"))
 
 
 def reached(figure: str, value: float | None, threshold: float) -> bool:

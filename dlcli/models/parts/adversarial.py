@@ -48,7 +48,7 @@ class Discriminate:
     name = "discriminator"
 
     def __init__(self, game: Game) -> None:
-        self.game = game
+        self.game, self.rate = game, game.rate
         self.parameters: dict[str, Tensor] = dict(game.critic.named_parameters())
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -157,8 +157,9 @@ class Game(nn.Module):
         penalty: float = 0.0,
         decay: float = 0.999,
         top: float = 1.0,
+        rate: float = 1.0,
     ) -> None:
-        self.shown, self.top = LABELS, top
+        self.shown, self.top, self.rate = LABELS, top, rate
         self.generator, self.critic, self.rule = generator, critic, rule
         self.noise = nn.Noise(dims, critic.classes)
         self.average = nn.Average(generator, decay)

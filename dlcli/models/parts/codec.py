@@ -24,7 +24,7 @@ class Sizes:
 
     form: str = "conv"
     code: int = 16
-    hidden: int = 512
+    hidden: int = 256
     width: int = 32
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from dlcli import nn
 
-SHARE = 16  # of the shorter side is as far as a picture is moved: 30 of 286 pixels in the paper
+SHARE = 8  # of the shorter side is as far as a picture is moved, so that few are seen twice
 
 
 class Jitter(nn.Stream):

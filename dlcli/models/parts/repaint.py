@@ -8,12 +8,12 @@ import numpy as np
 
 from dlcli.engine.tensor import Tensor
 
-RANGE = 2.0  # of a pixel's values, from −1 to 1
+LEVELS = 127.5  # of a pixel, for a distance of 1 of −1 to 1
 
 
 def distance(x: np.ndarray, y: np.ndarray) -> float:
-    """The mean absolute difference of pictures in [−1, 1], as a share of the range of a value."""
-    return float(np.abs(x.astype(np.float64) - y).mean()) / RANGE
+    """The mean absolute difference of pictures in [−1, 1], in levels of 255."""
+    return LEVELS * float(np.abs(x.astype(np.float64) - y).mean())
 
 
 def answers(outputs: Mapping[str, Tensor], n: int, *, odds: bool) -> dict[str, float]:

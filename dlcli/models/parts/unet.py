@@ -7,13 +7,11 @@ from __future__ import annotations
 from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor
-from dlcli.models.parts.adversarial import small_normal
-from dlcli.nn.functional import activation
 
 LEAKY = "leaky_relu_0.2"
 WIDEST = 8  # times the width: of the smallest maps
 DROPPING = 3  # of the doublings, the first ones, have dropout
-SMALLEST = 2  # pixels a side: of a single one nothing would be left by instance norm
+SMALLEST = 2  # pixels a side
 
 
 def halvings(height: int, width: int, most: int) -> int:
@@ -26,32 +24,16 @@ def halvings(height: int, width: int, most: int) -> int:
     return times
 
 
-class Halve(nn.Module):
-    """(N, H, W, in) → (N, H / 2, W / 2, out): convolution, norm unless `plain`, leaky relu."""
-
-    def __init__(self, inputs: int, outputs: int, *, plain: bool = False) -> None:
-        self.conv = nn.Conv2d(
-            inputs, outputs, 4, stride=2, padding=1, bias=plain, fill=small_normal
-        )
-        self.norm = None if plain else nn.InstanceNorm(outputs, affine=True)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        x = self.conv(*inputs)
-        return activation(x if self.norm is None else self.norm(x), LEAKY)
-
-
 class Double(nn.Module):
-    """(N, H, W, in) → (N, 2 H, 2 W, out): transposed convolution, norm, dropout, relu."""
+    """(N, H, W, in) → (N, 2 H, 2 W, out): transposed convolution, relu, dropout."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
-        self.conv = nn.ConvTranspose2d(
-            inputs, outputs, 4, stride=2, padding=1, bias=False, fill=small_normal
-        )
-        self.norm = nn.InstanceNorm(outputs, affine=True)
+        self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, act="relu")
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return activation(self.dropout(self.norm(self.conv(*inputs))), "relu")
+        dropped: Tensor = self.dropout(self.conv(*inputs))
+        return dropped
 
 
 class UNet(nn.Module):
@@ -63,27 +45,23 @@ class UNet(nn.Module):
     def __init__(self, inputs: int, outputs: int, times: int, width: int, dropout: float) -> None:
         wide = [width * min(1 << i, WIDEST) for i in range(times)]
         before = [inputs, *wide]
-        self.down = [Halve(before[i], wide[i], plain=i in (0, times - 1)) for i in range(times)]
+        self.down = [
+            nn.Conv2d(before[i], wide[i], 4, stride=2, padding=1, act=LEAKY) for i in range(times)
+        ]
         self.up = []
         for number, i in enumerate(reversed(range(1, times))):
             across = 1 if number == 0 else 2  # times what comes from below: with the other side's
             drop = dropout if number < DROPPING else 0.0
             self.up.append(Double(across * wide[i], wide[i - 1], drop))
         self.last = nn.ConvTranspose2d(
-            wide[0] * (1 if times == 1 else 2),
-            outputs,
-            4,
-            stride=2,
-            padding=1,
-            act="tanh",
-            fill=small_normal,
+            wide[0] * (1 if times == 1 else 2), outputs, 4, stride=2, padding=1, act="tanh"
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         across = []
-        for halve in self.down:
-            x = halve(x)
+        for conv in self.down:
+            x = conv(x)
             across.append(x)
         across.pop()
         for double in self.up:
