@@ -75,7 +75,7 @@ def nets(side: int):
         conv = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
         made += [conv, nn.BatchNorm2d(after), nn.ReLU()]
     made += [nn.ConvTranspose2d(maps[-1], 3, 4, 2, 1), nn.Tanh()]
-    maps = [config.critic << i for i in range(times)]
+    maps = [config.width << i for i in range(times)]
     told = [nn.Conv2d(3, maps[0], 4, 2, 1), nn.LeakyReLU(0.2)]
     for before, after in pairwise(maps):
         conv = nn.Conv2d(before, after, 4, 2, 1)

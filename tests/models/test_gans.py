@@ -12,6 +12,7 @@ from dlcli.errors import UsageError
 from dlcli.models import dcgan, gan, lsgan, wgan
 from dlcli.models.parts.rules import RULES
 from dlcli.nn.noise import one_hot
+from dlcli.nn.spectral import SpectralNorm
 from dlcli.train.step import Stepper
 
 SHAPE = (8, 8, 1)
@@ -246,6 +247,7 @@ def test_an_image_that_is_none_is_refused_with_what_would_do(shape):
     [
         (dcgan, {"width": 0}),
         (dcgan, {"loss": "hinge"}),
+        (dcgan, {"norm": "layer"}),
         (gan, {"hidden": ()}),
         (gan, {"decay": 1.0}),
         (lsgan, {"noise": 0}),
@@ -256,6 +258,16 @@ def test_an_image_that_is_none_is_refused_with_what_would_do(shape):
 def test_settings_that_make_no_game_are_refused(module, settings):
     with pytest.raises(UsageError, match=r"(d|w|^)c?gan"):
         module.build(module.Config(**settings), SHAPE, 3)
+
+
+def test_a_discriminator_with_spectral_norm_bounds_each_inner_convolution():
+    model = dcgan.build(dcgan.Config(width=2, noise=3, norm="spectral"), (16, 16, 1), 3)
+    (layer,) = [m for _, m in model.critic.modules() if isinstance(m, SpectralNorm)]
+    layer.train()
+    for _ in range(30):
+        layer(Tensor(np.zeros((1, 8, 8, 2), np.float32)))
+    weight = layer.normalised().numpy().reshape(4, -1)
+    assert np.linalg.svd(weight, compute_uv=False)[0] == pytest.approx(1, rel=1e-3)
 
 
 def test_lsgan_is_dcgan_with_another_loss():

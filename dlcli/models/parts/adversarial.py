@@ -48,7 +48,7 @@ class Discriminate:
     name = "discriminator"
 
     def __init__(self, game: Game) -> None:
-        self.game, self.rate = game, game.rate
+        self.game = game
         self.parameters: dict[str, Tensor] = dict(game.critic.named_parameters())
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -91,16 +91,6 @@ def _required(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad = required
 
 
-def _highest(scores: Tensor, share: float) -> Tensor:
-    """The rows of the highest scores, such a share of them."""
-    if share == 1:
-        return scores
-    values = scores.numpy()[:, 0]
-    count = max(1, round(share * len(values)))
-    rows = np.sort(np.argsort(-values, kind="stable")[:count])
-    return apply("embedding", scores, on_device(rows))
-
-
 class Imitate:
     """The generator's move."""
 
@@ -116,7 +106,7 @@ class Imitate:
         """
         game = self.game
         scores = game.critic(game.drafted(batch), labels=game.labels(batch))
-        return game.rule.generator(_highest(scores, game.top) if game.training else scores), {}
+        return game.rule.generator(scores), {}
 
     def after(self) -> None:
         """The average follows."""
@@ -140,9 +130,7 @@ class Game(nn.Module):
     """generator: codes (N, dims + classes) → images (N, H, W, C) in [−1, 1]. critic: images to
     scores. dims: numbers of a code. every: steps of the discriminator to one of the generator.
     clip: of the critic's weights, 0 for none. penalty: weight of the gradient's. decay: of the
-    average of the generator's weights, with which images are made. top: the share of a batch that
-    the generator learns from, those that the critic takes for real most (Sinha et al. 2020): the
-    worst lead nowhere.
+    average of the generator's weights, with which images are made.
     """
 
     def __init__(
@@ -156,10 +144,8 @@ class Game(nn.Module):
         clip: float = 0.0,
         penalty: float = 0.0,
         decay: float = 0.999,
-        top: float = 1.0,
-        rate: float = 1.0,
     ) -> None:
-        self.shown, self.top, self.rate = LABELS, top, rate
+        self.shown = LABELS
         self.generator, self.critic, self.rule = generator, critic, rule
         self.noise = nn.Noise(dims, critic.classes)
         self.average = nn.Average(generator, decay)
