@@ -17,11 +17,11 @@ from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
-from dlcli.models.parts.adversarial import Rule, rule
 from dlcli.models.parts.history import History
 from dlcli.models.parts.patches import patches
 from dlcli.models.parts.repaint import answers, distance
 from dlcli.models.parts.residual import residual
+from dlcli.models.parts.rules import Rule, rule
 from dlcli.nn import losses
 
 DESCRIPTION = "pictures repainted, learned without pairs: two generators, there and back"
@@ -29,6 +29,18 @@ ADAPTS = "Pictures of 16 pixels a side or more, sides divisible by 4, grey or in
 KIND = "picture_domains"
 THERE, BACK = "a-to-b", "b-to-a"
 SMALLEST = 16  # pixels
+
+
+WAYS = {THERE: (0, 1), BACK: (1, 0)}
+LABELS = {
+    "discriminators_loss": "loss D",
+    "generators_loss": "G",
+    "d_real": "D(b)",
+    "d_fake": "D(G(a))",
+    "score_real": "D(b)",
+    "score_fake": "D(G(a))",
+    "val_cycle": "val cycle",
+}
 
 
 @dataclass(frozen=True)
@@ -69,14 +81,13 @@ class CycleGAN(nn.Module):
     critic_b: the discriminators of either domain's pictures.
     """
 
-    ways = (THERE, BACK)
-
     def __init__(
         self, config: Config, rule: Rule, shape: tuple[int, int, int], generators: Any, critics: Any
     ) -> None:
         self.there, self.back = generators
         self.critic_a, self.critic_b = critics
         self.rule, self.cycle, self.identity = rule, config.cycle, config.identity
+        self.ways, self.shown = WAYS, LABELS
         self.pool_a, self.pool_b = (History(config.pool, shape) for _ in range(2))
         self.average_there = nn.Average(self.there, config.decay)
         self.average_back = nn.Average(self.back, config.decay)
@@ -131,7 +142,7 @@ class CycleGAN(nn.Module):
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: how far pictures that went there and back are from what they were,
-        "cycle", as a share of the range of their values; what the discriminators say.
+        "cycle", in levels of 255; what the discriminators say.
         """
         n = len(batch.y)
         if "back" not in outputs:

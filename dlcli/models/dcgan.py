@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 from dlcli import nn
 from dlcli.errors import UsageError
 from dlcli.models.parts.adversarial import Critic, Game, small_normal
+from dlcli.models.parts.conditions import conditions
 from dlcli.models.parts.layers import Act, Unflatten
 from dlcli.models.parts.rules import rule
 
@@ -43,6 +45,7 @@ class Config:
     loss: str = "non-saturating"
     norm: str = "batch"
     conditional: bool = False
+    clusters: int = 0
     decay: float = 0.999
 
 
@@ -132,12 +135,13 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
         why = f"there is {' and '.join(NORMS)}"
         raise UsageError(f"dcgan: there is no norm '{config.norm}'", why=why)
     side, times = doublings("dcgan", shape)
-    wanted = classes if config.conditional else 0
+    told = conditions(config.conditional, classes, config.clusters, prod(shape))
     model = Game(
-        generator(shape, side, times, config.noise + wanted, config.width),
-        critic(shape, side, times, config.width, wanted, NORMS[config.norm]),
+        generator(shape, side, times, config.noise + told.size, config.width),
+        critic(shape, side, times, config.width, told.size, NORMS[config.norm]),
         rule("dcgan", config.loss),
         dims=config.noise,
+        conditions=told,
         decay=config.decay,
     )
     model.initialize(seed)

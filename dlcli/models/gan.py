@@ -13,6 +13,7 @@ from typing import Any
 from dlcli import nn
 from dlcli.errors import UsageError
 from dlcli.models.parts.adversarial import Critic, Game
+from dlcli.models.parts.conditions import conditions
 from dlcli.models.parts.layers import Act, Unflatten
 from dlcli.models.parts.rules import rule
 
@@ -35,6 +36,7 @@ class Config:
     loss: str = "non-saturating"
     dropout: float = 0.3
     conditional: bool = False
+    clusters: int = 0
     decay: float = 0.999
 
 
@@ -57,13 +59,14 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
         raise UsageError(
             "gan: its settings make no network", why="hidden and noise ≥ 1, 0 ≤ decay < 1"
         )
-    wanted = classes if config.conditional else 0
+    told = conditions(config.conditional, classes, config.clusters, prod(shape))
     pixels = prod(shape)
     model = Game(
-        _generator(config, shape, config.noise + wanted),
-        Critic(_features(config, pixels), config.hidden[0], wanted),
+        _generator(config, shape, config.noise + told.size),
+        Critic(_features(config, pixels), config.hidden[0], told.size),
         rule("gan", config.loss),
         dims=config.noise,
+        conditions=told,
         decay=config.decay,
     )
     model.initialize(seed)

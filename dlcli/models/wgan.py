@@ -9,12 +9,14 @@ others: instance norm stands in its place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from dlcli import nn
 from dlcli.errors import UsageError
 from dlcli.models import dcgan
 from dlcli.models.parts.adversarial import Game
+from dlcli.models.parts.conditions import conditions
 from dlcli.models.parts.rules import rule
 
 DESCRIPTION = "images from noise: a Wasserstein critic, with clipped weights or --gp"
@@ -32,6 +34,7 @@ class Config:
     width: int = 32
     noise: int = 100
     conditional: bool = False
+    clusters: int = 0
     decay: float = 0.999
     gp: bool = False
     penalty: float = 10.0
@@ -61,12 +64,13 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
         why = "the critic's slope would not be bounded"
         raise UsageError("wgan: penalty and clip must be above 0", why=why)
     side, times = dcgan.doublings("wgan", shape)
-    wanted = classes if config.conditional else 0
+    told = conditions(config.conditional, classes, config.clusters, prod(shape))
     model = Game(
-        dcgan.generator(shape, side, times, config.noise + wanted, config.width),
-        dcgan.critic(shape, side, times, config.width, wanted, _instance),
+        dcgan.generator(shape, side, times, config.noise + told.size, config.width),
+        dcgan.critic(shape, side, times, config.width, told.size, _instance),
         rule("wgan", "wgan"),
         dims=config.noise,
+        conditions=told,
         every=config.every,
         clip=0.0 if config.gp else config.clip,
         penalty=config.penalty if config.gp else 0.0,

@@ -10,6 +10,7 @@ from dlcli.engine import tape
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import UsageError
 from dlcli.models import dcgan, gan, lsgan, wgan
+from dlcli.models.parts.conditions import Clusters
 from dlcli.models.parts.rules import RULES
 from dlcli.nn.noise import one_hot
 from dlcli.nn.spectral import SpectralNorm
@@ -60,6 +61,44 @@ FORMULAS = {  # by the papers: of scores of real and generated images
     ),
     "wgan": (lambda r, f: (f - r).mean(), lambda f: -f.mean()),
 }
+
+
+def blobs(rng, n):
+    """Images around three points, and of which each is."""
+    points = np.array([[-1.0, -1.0], [1.0, -1.0], [0.0, 1.0]])
+    of = rng.choice(3, n, p=[0.2, 0.3, 0.5])
+    x = points[of] + 0.05 * rng.standard_normal((n, 2))
+    return SimpleNamespace(x=x.astype(np.float32).reshape(n, 1, 2, 1), y=np.zeros(n, int)), of
+
+
+def test_clusters_are_found_without_labels_and_drawn_as_often_as_they_are():
+    rng = np.random.default_rng(0)
+    clusters = Clusters(3, 2)
+    clusters.centres.write([[-0.5, -1.0], [0.5, -1.0], [0.0, 0.5]])
+    clusters.counts.write([1, 1, 1])
+    for _ in range(20):
+        clusters.of_images(blobs(rng, 64)[0])
+    clusters.eval()
+    images, of = blobs(rng, 64)
+    np.testing.assert_array_equal(clusters.of_images(images), of)
+    want = [[-1, -1], [1, -1], [0, 1]]
+    np.testing.assert_allclose(clusters.centres.numpy(), want, atol=0.05)
+    drawn = clusters.of_codes(rng.standard_normal((4000, 5)), None)
+    shares = clusters.counts.numpy() / clusters.counts.numpy().sum()
+    np.testing.assert_allclose(np.bincount(drawn) / 4000, shares, atol=0.03)
+
+
+def test_clusters_begin_with_images_and_rest_in_evaluation():
+    clusters = Clusters(4, 64)
+    given = batch(6)
+    np.testing.assert_array_equal(clusters.of_images(given)[:4], [0, 1, 2, 3])
+    before = clusters.centres.numpy()
+    clusters.eval()
+    clusters.of_images(batch(6, seed=1))
+    np.testing.assert_array_equal(clusters.centres.numpy(), before)
+    assert clusters.counts.numpy().sum() == 6
+    ends = clusters.of_codes(np.array([[-9.0], [9.0]]), None)
+    np.testing.assert_array_equal(ends, [0, 3])
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -114,7 +153,7 @@ def test_both_sides_see_the_same_images_and_the_generator_gets_their_gradient():
             tensor.requires_grad = any(tensor is own for own in phase.parameters.values())
         tape.backward(phase.loss(given)[0])
     assert np.array_equal(seen[1], seen[2])
-    made = twin.new(given)  # the same code, by itself
+    made, _ = twin.new(given)  # the same code, by itself
     assert np.array_equal(made.numpy(), seen[1])
     tape.backward(twin.rule.generator(twin.critic(made)))
     wanted = twin.generator.named_parameters()

@@ -207,14 +207,20 @@ def test_both_pictures_of_a_pair_are_moved_alike():
     np.testing.assert_array_equal(again(x), moved)
 
 
-def test_pictures_are_mirrored_and_moved_by_at_most_an_eighth():
+def test_pictures_are_mirrored_moved_and_stretched_within_bounds():
     jitter = Jitter()
     jitter.seed(0, "jitter")
-    x = np.zeros((300, 1, 16, 16, 1))
-    x[:, :, 6, 9] = 1
-    _, _, rows, columns, _ = np.nonzero(jitter(x))
-    assert set(rows) == set(range(4, 9))
-    assert set(columns) == {*range(7, 12), *(15 - c for c in range(7, 12))}
+    ramp = np.linspace(-1, 1, 32, dtype=np.float32)  # from left to right
+    x = np.broadcast_to(ramp[:, None], (300, 1, 32, 32, 1)).copy()
+    moved = jitter(x)
+    assert (moved.shape, moved.dtype) == (x.shape, np.float32)
+    assert np.abs(moved).max() <= 1
+    slopes = np.diff(moved[:, 0, 16, :, 0], axis=1)[:, 10:20].mean(axis=1) / np.diff(ramp).mean()
+    assert 100 < (slopes < 0).sum() < 200  # turned
+    assert (np.abs(slopes).min() >= 0.79, np.abs(slopes).max() <= 1.21) == (True, True)
+    assert np.abs(slopes).std() > 0.05
+    middle = moved[:, 0, 16, 16, 0] * np.sign(slopes)
+    assert 0.1 < np.abs(middle).max() < 0.6
 
 
 def test_a_pool_gives_the_new_until_it_is_full_and_then_earlier_ones_too():

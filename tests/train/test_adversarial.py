@@ -20,6 +20,7 @@ SETTINGS = {"monitor": "step", "epochs": 2, "beta1": 0.5}
 MODELS = {
     "gan": (gan, gan.Config(hidden=(16,), noise=3, conditional=True)),
     "dcgan": (dcgan, dcgan.Config(width=2, noise=3)),
+    "clusters": (dcgan, dcgan.Config(width=2, noise=3, clusters=4)),
     "wgan": (wgan, wgan.Config(width=2, noise=3, every=2)),
     "wgan-gp": (wgan, wgan.Config(width=2, noise=3, every=2, gp=True)),
 }

@@ -16,27 +16,28 @@ from dlcli import nn
 from dlcli.engine import tape
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
+from dlcli.models.parts.conditions import Conditions
 from dlcli.models.parts.rules import Rule, add
 from dlcli.nn.noise import one_hot
 
 
 class Critic(nn.Module):
-    """Images (N, H, W, C) to scores (N, 1): features, and a dense layer. With classes, the score is
-    of the image as one of its class: a column for all, and one for each class, of which two count
-    (a projection, Miyato & Koyama 2018).
+    """Images (N, H, W, C) to scores (N, 1): features, and a dense layer. With conditions, the score
+    is of the image as one of its own: a column for all, and one for each condition, of which two
+    count (a projection, Miyato & Koyama 2018).
     """
 
-    def __init__(self, features: nn.Module, width: int, classes: int = 0) -> None:
-        self.features, self.classes = features, classes
-        self.head = nn.Linear(width, 1 + classes)
+    def __init__(self, features: nn.Module, width: int, conditions: int = 0) -> None:
+        self.features, self.conditions = features, conditions
+        self.head = nn.Linear(width, 1 + conditions)
 
     def forward(self, *inputs: Tensor, labels: np.ndarray | None = None) -> Tensor:
         scores = self.head(self.features(inputs[0]))
-        if not self.classes:
+        if not self.conditions:
             return scores
         assert labels is not None
         mask = np.concatenate(
-            [np.ones((len(labels), 1), np.float32), one_hot(labels, self.classes)], axis=1
+            [np.ones((len(labels), 1), np.float32), one_hot(labels, self.conditions)], axis=1
         )
         both = apply("mul", scores, on_device(mask))
         return apply("sum", both, axes=(1,), keepdims=True)
@@ -56,7 +57,8 @@ class Discriminate:
         the scores of the real and the generated images.
         """
         game = self.game
-        x, labels, made = on_device(batch.x), game.labels(batch), game.draft(batch)
+        made, labels = game.draft(batch)
+        x = on_device(batch.x)
         real, fake = game.critic(x, labels=labels), game.critic(made, labels=labels)
         loss = game.rule.critic(real, fake)
         if game.penalty and game.training:
@@ -105,7 +107,8 @@ class Imitate:
         in this step, if it moved in training.
         """
         game = self.game
-        scores = game.critic(game.drafted(batch), labels=game.labels(batch))
+        made, labels = game.drafted(batch)
+        scores = game.critic(made, labels=labels)
         return game.rule.generator(scores), {}
 
     def after(self) -> None:
@@ -126,11 +129,15 @@ LABELS = {
 }
 
 
+Images = tuple[Tensor, np.ndarray | None]  # (N, H, W, C), and of which condition each is
+
+
 class Game(nn.Module):
-    """generator: codes (N, dims + classes) → images (N, H, W, C) in [−1, 1]. critic: images to
-    scores. dims: numbers of a code. every: steps of the discriminator to one of the generator.
-    clip: of the critic's weights, 0 for none. penalty: weight of the gradient's. decay: of the
-    average of the generator's weights, with which images are made.
+    """generator: codes (N, dims + conditions) → images (N, H, W, C) in [−1, 1]. critic: images to
+    scores. dims: numbers of a code. conditions: what tells images apart for both. every: steps of
+    the discriminator to one of the generator. clip: of the critic's weights, 0 for none. penalty:
+    weight of the gradient's. decay: of the average of the generator's weights, with which images
+    are made.
     """
 
     def __init__(
@@ -140,6 +147,7 @@ class Game(nn.Module):
         rule: Rule,
         *,
         dims: int,
+        conditions: Conditions,
         every: int = 1,
         clip: float = 0.0,
         penalty: float = 0.0,
@@ -147,15 +155,16 @@ class Game(nn.Module):
     ) -> None:
         self.shown = LABELS
         self.generator, self.critic, self.rule = generator, critic, rule
-        self.noise = nn.Noise(dims, critic.classes)
+        self.conditions = conditions
+        self.noise = nn.Noise(dims, conditions.size)
         self.average = nn.Average(generator, decay)
         self.every, self.clip, self.penalty = every, clip, penalty
-        self._drafts: list[tuple[Any, Tensor, list[tape.Node]]] = []
+        self._drafts: list[tuple[Any, Images, list[tape.Node]]] = []
 
     @property
     def classes(self) -> int:
         """How many there are to choose from; 0: it takes none."""
-        return self.critic.classes
+        return self.conditions.asked
 
     @property
     def dims(self) -> int:
@@ -166,33 +175,29 @@ class Game(nn.Module):
         super().initialize(seed)
         self.average.begin()
 
-    def labels(self, batch: Any) -> np.ndarray | None:
-        """The classes of a batch's images, where the model takes them."""
-        return batch.y if self.classes else None
+    def new(self, batch: Any) -> Images:
+        """As many new images as a batch has, of its conditions."""
+        labels = self.conditions.of_images(batch)
+        return self.generator(on_device(self.noise.draw(len(batch.y), labels))), labels
 
-    def new(self, batch: Any) -> Tensor:
-        """As many new images as a batch has, of its classes."""
-        code = self.noise.draw(len(batch.y), self.labels(batch))
-        return self.generator(on_device(code))
-
-    def draft(self, batch: Any) -> Tensor:
+    def draft(self, batch: Any) -> Images:
         """New images, constants, for the discriminator's move; where the generator moves in every
         step, they are kept for it with the tape of how they were made.
         """
         if not self.training or self.every > 1:
             return self.new(batch)
         with _required(self.generator), tape.aside() as nodes:
-            made = self.new(batch)
-        self._drafts.append((batch, made, nodes))
-        return Tensor(made.data)
+            made, labels = self.new(batch)
+        self._drafts.append((batch, (made, labels), nodes))
+        return Tensor(made.data), labels
 
-    def drafted(self, batch: Any) -> Tensor:
+    def drafted(self, batch: Any) -> Images:
         """The draft of that batch, or new images where there is none."""
         while self._drafts:  # an earlier batch's, where a step was broken off
-            of, made, nodes = self._drafts.pop(0)
+            of, images, nodes = self._drafts.pop(0)
             if of is batch:
                 tape.put_back(nodes)
-                return made
+                return images
         return self.new(batch)
 
     def phases(self) -> list[Any]:
@@ -205,14 +210,15 @@ class Game(nn.Module):
 
     def blank(self, shape: Any) -> tuple[Tensor, ...]:
         """A code to show the layers with."""
-        return (on_device(np.zeros((1, self.dims + self.classes), np.float32)),)
+        return (on_device(np.zeros((1, self.dims + self.conditions.size), np.float32)),)
 
     def paint(self, noise: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-        """Images (n, H, W, C) float32 in [−1, 1] of noise (n, dims), by the averaged weights. In
-        evaluation mode an image depends on nothing but its code.
+        """Images (n, H, W, C) float32 in [−1, 1] of noise (n, dims), by the averaged weights, of
+        classes where they can be asked for. In evaluation mode an image depends on nothing else.
         """
         with no_grad(), self.average.in_place():
-            return self.generator(on_device(self.noise.of(noise, labels))).numpy()
+            of = self.conditions.of_codes(noise, labels)
+            return self.generator(on_device(self.noise.of(noise, of))).numpy()
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: what the discriminator says of real and generated images, "d_real" and

@@ -10,8 +10,7 @@ from dlcli.engine.tensor import Tensor
 
 LEAKY = "leaky_relu_0.2"
 WIDEST = 8  # times the width: of the smallest maps
-DROPPING = 3  # of the doublings, the first ones, have dropout
-SMALLEST = 2  # pixels a side
+SMALLEST = 2  # pixels a side, of which no half is taken
 
 
 def halvings(height: int, width: int, most: int) -> int:
@@ -51,8 +50,7 @@ class UNet(nn.Module):
         self.up = []
         for number, i in enumerate(reversed(range(1, times))):
             across = 1 if number == 0 else 2  # times what comes from below: with the other side's
-            drop = dropout if number < DROPPING else 0.0
-            self.up.append(Double(across * wide[i], wide[i - 1], drop))
+            self.up.append(Double(across * wide[i], wide[i - 1], dropout))
         self.last = nn.ConvTranspose2d(
             wide[0] * (1 if times == 1 else 2), outputs, 4, stride=2, padding=1, act="tanh"
         )
