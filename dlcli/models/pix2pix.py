@@ -16,10 +16,10 @@ from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
-from dlcli.models.parts.adversarial import Rule, rule
 from dlcli.models.parts.jitter import Jitter
 from dlcli.models.parts.patches import patches
 from dlcli.models.parts.repaint import answers, distance
+from dlcli.models.parts.rules import Rule, rule
 from dlcli.models.parts.unet import UNet, halvings
 from dlcli.nn import losses
 
@@ -27,6 +27,18 @@ DESCRIPTION = "pictures repainted, learned from pairs: a U-Net against patches"
 ADAPTS = "Pictures whose sides divide by 16, such as 64 or 128 pixels, grey or in colour."
 KIND = "picture_pair"
 LEAST_HALVINGS, MOST_HALVINGS = 4, 7
+
+
+WAYS = {"forward": (0, 1)}
+LABELS = {
+    "discriminator_loss": "loss D",
+    "generator_loss": "G",
+    "d_real": "D(y)",
+    "d_fake": "D(G(x))",
+    "score_real": "D(y)",
+    "score_fake": "D(G(x))",
+    "val_l1": "val l1",
+}
 
 
 @dataclass(frozen=True)
@@ -37,23 +49,23 @@ class Config:
     mirrored. decay: of the generator's averaged weights.
     """
 
-    width: int = 32
-    critic: int = 32
+    width: int = 16
+    critic: int = 16
     strided: int = 2
-    l1: float = 100.0
-    dropout: float = 0.5
+    l1: float = 1000.0
+    dropout: float = 0.3
     loss: str = "non-saturating"
     jitter: bool = True
-    decay: float = 0.999
+    decay: float = 0.998
 
 
 def recipe(config: Config) -> dict[str, Any]:
     """Adam by the paper's momentum."""
     return {
-        "epochs": 100,
+        "epochs": 120,
         "batch_size": 4,
         "optimizer": "adam",
-        "lr": 4e-4,
+        "lr": 1e-3,
         "beta1": 0.5,
         "schedule": "cosine",
     }
@@ -62,11 +74,9 @@ def recipe(config: Config) -> dict[str, Any]:
 class Repainter(nn.Module):
     """generator: pictures (N, H, W, C) to others. critic: both, (N, H, W, 2 C), to scores."""
 
-    ways = ("forward",)
-
     def __init__(self, generator: nn.Module, critic: nn.Module, rule: Rule, config: Config) -> None:
         self.generator, self.critic, self.rule = generator, critic, rule
-        self.l1 = config.l1
+        self.l1, self.ways, self.shown = config.l1, WAYS, LABELS
         self.jitter = Jitter() if config.jitter else None
         self.average = nn.Average(generator, config.decay)
         self._last: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
@@ -119,8 +129,8 @@ class Repainter(nn.Module):
             return self.generator(on_device(x)).numpy()
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
-        """Over the batch: how far pictures are from the truth, "l1", as a share of the range of
-        their values; what the discriminator says of real and made ones.
+        """Over the batch: how far pictures are from the truth, "l1", in levels of 255; what the
+        discriminator says of real and made ones.
         """
         n = len(batch.y)
         if "made" in outputs:
