@@ -27,8 +27,9 @@ LEAKY = "leaky_relu_0.2"
 class Config:
     """hidden: units of the generator's layers, those of the discriminator in reverse. noise:
     numbers of a code. loss: min-max (the paper's first), non-saturating (its second), lsgan or
-    wgan. dropout: in the discriminator. conditional: whether a class can be asked for. decay: of
-    the generator's averaged weights.
+    wgan. dropout: in the discriminator. conditional: whether a class can be asked for. clusters:
+    of the images, that both sides are told where none is asked for, as of dcgan; 0: as in the
+    paper. decay: of the generator's averaged weights.
     """
 
     hidden: tuple[int, ...] = (256, 512, 1024)
@@ -36,7 +37,7 @@ class Config:
     loss: str = "non-saturating"
     dropout: float = 0.3
     conditional: bool = False
-    clusters: int = 0
+    clusters: int = 50
     decay: float = 0.999
 
 

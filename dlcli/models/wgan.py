@@ -26,15 +26,15 @@ KIND = dcgan.KIND
 
 @dataclass(frozen=True)
 class Config:
-    """width, noise, conditional, decay: as of dcgan. gp: a gradient penalty instead of clipped
-    weights, of weight `penalty`. clip: the largest weight. every: the critic's steps to one of the
-    generator.
+    """width, noise, conditional, clusters, decay: as of dcgan. gp: a gradient penalty instead of
+    clipped weights, of weight `penalty`. clip: the largest weight. every: the critic's steps to one
+    of the generator.
     """
 
     width: int = 32
     noise: int = 100
     conditional: bool = False
-    clusters: int = 0
+    clusters: int = 50
     decay: float = 0.999
     gp: bool = False
     penalty: float = 10.0

@@ -17,7 +17,7 @@ from dlcli.nn.spectral import SpectralNorm
 from dlcli.train.step import Stepper
 
 SHAPE = (8, 8, 1)
-SMALL = gan.Config(hidden=(16,), noise=3, dropout=0.0)
+SMALL = gan.Config(hidden=(16,), noise=3, dropout=0.0, clusters=0)
 
 
 def batch(n=6, shape=SHAPE, seed=0):
