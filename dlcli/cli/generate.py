@@ -66,9 +66,7 @@ SIGINT = 130  # 128 + the signal's number, as a shell says it
     help="Rows of images that lead from one to another.",
 )
 @click.option("--input", metavar="FILE", help="The picture to repaint, by pix2pix or cyclegan.")
-@click.option(
-    "--direction", metavar="WAY", help="a-to-b or b-to-a, of cyclegan [default: a-to-b]."
-)
+@click.option("--direction", metavar="WAY", help="a-to-b or b-to-a, of cyclegan [default: a-to-b].")
 @click.option(
     "--seed",
     type=Number(int, 0, 2**63 - 1),

@@ -18,9 +18,7 @@ class Display:
     epoch's line shows instead, by short names, where a task has too many.
     """
 
-    def __init__(
-        self, figures: Mapping[str, str], labels: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, figures: Mapping[str, str], labels: Mapping[str, str] | None = None) -> None:
         self.figures, self.labels = figures, labels or {}
         self.info: dict[str, Any] = {}
         self.bar: output.Bar | None = None

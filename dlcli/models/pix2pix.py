@@ -62,7 +62,7 @@ class Config:
 def recipe(config: Config) -> dict[str, Any]:
     """Adam by the paper's momentum."""
     return {
-        "epochs": 120,
+        "epochs": 100,
         "batch_size": 4,
         "optimizer": "adam",
         "lr": 1e-3,

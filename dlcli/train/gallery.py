@@ -23,19 +23,16 @@ MOST_FRAMES = 60
 
 
 class Film(Quiet):
-    """An observer that draws `picture()`, (H, W, C) uint8, after each epoch. also(record): called
-    after it.
-    """
+    """An observer that draws `picture()`, (H, W, C) uint8, after each epoch."""
 
-    def __init__(self, run: Any, also: Callable[[dict[str, Any]], object]) -> None:
-        self.run, self.also = run, also
+    def __init__(self, run: Any) -> None:
+        self.run = run
 
     def picture(self) -> np.ndarray:
         raise NotImplementedError
 
     def on_epoch(self, record: dict[str, Any]) -> None:
         self._write(f"epoch-{record['epoch']:04}.png", mosaic.png(self.picture()))
-        self.also(record)
 
     def on_stop(self, summary: Any) -> None:
         drawn = sorted((self.run.path / "samples").glob("epoch-*.png"))
@@ -49,7 +46,7 @@ class Film(Quiet):
 
 
 class Gallery(Film):
-    """Samples of a model with `dims`, `classes` and `paint`."""
+    """Samples of a model with `dims`, `classes` and `paint`. also(record): after each epoch."""
 
     def __init__(
         self,
@@ -58,14 +55,18 @@ class Gallery(Film):
         classes: Sequence[str],
         also: Callable[[dict[str, Any]], object],
     ) -> None:
-        super().__init__(run, also)
-        self.model = model
+        super().__init__(run)
+        self.model, self.also = model, also
         self.noise = codes(SEED, range(SHOWN), model.dims)
         self.labels = np.arange(SHOWN) % max(len(classes), 1)
 
     def picture(self) -> np.ndarray:
         with inference(self.model):
             return _grid(to_pixels(self.model.paint(self.noise, self.labels)))
+
+    def on_epoch(self, record: dict[str, Any]) -> None:
+        super().on_epoch(record)
+        self.also(record)
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from dlcli.models.parts.patches import patches
 from dlcli.models.parts.unet import UNet, halvings
 from dlcli.train.step import Stepper
 
-PIX = pix2pix.Config(width=2, critic=2, dropout=0.0, jitter=False)
+PIX = pix2pix.Config(width=2, critic=2, l1=100.0, dropout=0.0, jitter=False)
 CYCLE = cyclegan.Config(width=2, blocks=1, critic=2, pool=3)
 MODELS = {
     "pix2pix": lambda: pix2pix.build(PIX, (32, 32, 1), 0, seed=3),
