@@ -174,6 +174,8 @@ def dataset_for(trained: Trained, source: str | None, data_dir: Path | None) -> 
         found = dataset_of(trained.run, data_of(trained.run), data_dir, trained.kind)
     else:
         values: dict[str, Any] = {"source": source}
+        kept, own = getattr(trained.kind, "kept", ()), data_of(trained.run)
+        values |= {key: own[key] for key in kept if key in own}
         if source not in catalog.names():
             values |= trained.kind.like(trained.shape)
         found = dataset(values, data_dir, trained.kind)

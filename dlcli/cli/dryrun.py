@@ -84,7 +84,7 @@ def _measure(stepper: Stepper, loader: Any, recipe: Any) -> tuple[float, int | N
         if number == TIMED + 1:
             tracemalloc.start()  # it slows a step down, so the last one is not timed
         began = time.perf_counter()
-        loss, _, _ = stepper.step([batches[number % len(batches)]], lr)
+        loss, _, _ = stepper.step([batches[number % len(batches)]], lr, number)
         times.append(time.perf_counter() - began)
         losses.append(loss)
     peak = tracemalloc.get_traced_memory()[1]

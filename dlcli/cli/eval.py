@@ -20,7 +20,7 @@ from dlcli.cli.options import (
     precision,
     thresholds,
 )
-from dlcli.errors import DlcliError, GateError
+from dlcli.errors import DlcliError, GateError, UsageError
 
 
 @command(
@@ -60,6 +60,18 @@ from dlcli.errors import DlcliError, GateError
     show_default=True,
     help="Samples at a time; the figures do not depend on it.",
 )
+@click.option(
+    "-n",
+    "--samples",
+    type=Number(int, 2, 50_000),
+    help="How many images a model that makes some is measured by [default: 1,000].",
+)
+@click.option(
+    "--judge",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="A classifier of the same images and classes, which looks at those that a model makes.",
+)
 @click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
 @model_file
 @data_dir
@@ -73,6 +85,8 @@ def main(
     fail_under: tuple[str, ...],
     fail_over: tuple[str, ...],
     batch_size: int,
+    samples: int | None,
+    judge: Path | None,
     no_plots: bool,
     model_file: Path | None,
     data_dir: Path | None,
@@ -82,8 +96,10 @@ def main(
 ) -> None:
     """Measures the best checkpoint of RUN on a part of its data that training has not seen.
 
-    Of a classifier: loss, accuracy, and per class what becomes of it. A figure of a gate that does
-    not exist is an error that names those there are.
+    Of a classifier: loss, accuracy, and per class what becomes of it. Of a model that makes images:
+    how far new ones lie from each other and from training images, and with --judge what a
+    classifier makes of them. A figure of a gate that does not exist is an error that names those
+    there are.
     """
     least, most = thresholds(fail_under, "--fail-under"), thresholds(fail_over, "--fail-over")
     from dlcli.cli import build
@@ -94,6 +110,8 @@ def main(
     task = tasks.of(trained.kind)
     tasks.gated(least, task.least, "--fail-under")
     tasks.gated(most, task.most, "--fail-over")
+    asked = {"samples": samples, "judge": judge and build.restore(judge, None)}
+    more = tasks.measured_by(task, asked, (*least, *most))
     dataset = build.dataset_for(trained, data, data_dir)
     with output.Bar(f"{dataset.name} {split}", len(dataset.splits[split])) as bar:
         found = task.evaluate(
@@ -102,6 +120,7 @@ def main(
             split,
             batch_size=batch_size,
             on_batch=lambda done, total: bar.update(done),
+            **more,
         )
     plots = [] if no_plots else _plots(trained, dataset, split, found, other=data is not None)
     if output.settings.json:
@@ -142,7 +161,11 @@ def _show(block: Any) -> None:
 def _gate(
     found: Mapping[str, float], least: Mapping[str, float], most: Mapping[str, float]
 ) -> None:
-    """GateError: a figure is beyond its threshold. NaN is."""
+    """GateError: a figure is beyond its threshold. NaN is. UsageError: the model has none."""
+    for name in (*least, *most):
+        if name not in found:
+            why = f"this model has {', '.join(found)}"
+            raise UsageError(f"the figure '{name}' cannot be gated", why=why)
     failed = [f"{k} is {found[k]:.6g}, below {f:g}" for k, f in least.items() if not found[k] >= f]
     failed += [f"{k} is {found[k]:.6g}, above {f:g}" for k, f in most.items() if not found[k] <= f]
     if failed:

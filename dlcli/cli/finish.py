@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,28 @@ from dlcli.train.task import Trained
 BATCH = 256  # samples at a time; the figures do not depend on it
 
 
-def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **more: Any) -> None:
-    """Trains, measures the best checkpoint on the test part, and shows what came of it."""
+def fit(
+    run: Any,
+    model: Any,
+    dataset: Any,
+    recipe: Any,
+    *,
+    no_plots: bool,
+    silent: bool = False,
+    **more: Any,
+) -> None:
+    """Trains, measures the best checkpoint on the test part, and shows what came of it unless it is
+    silent.
+    """
     task = tasks.of(dataset.kind)
-    with Display(task.figures) as display:
-        trainer = Trainer(model, dataset, recipe, run, observer=display, **more)
+    with Display(task.figures, getattr(model, "shown", None)) as display:
+        watchers: list[Any] = [display]
+        if hasattr(task, "watcher"):
+            watchers.append(task.watcher(run, model, dataset, output.warn))
+        trainer = Trainer(model, dataset, recipe, run, observer=Several(watchers), **more)
         summary = trainer.fit()
+    if silent:
+        return
     test = _test(run, model, dataset)
     plot = None if no_plots else _plot(run, dataset, task)
     document = {
@@ -38,13 +54,32 @@ def fit(run: Any, model: Any, dataset: Any, recipe: Any, *, no_plots: bool, **mo
         "images_per_second": summary.images_per_second,
         "best": summary.best,
         "last": summary.last,
-        "test": {key: test.figures[key] for key in ("loss", *task.figures)} if test else None,
+        "test": _known(test.figures, task) if test else None,
         "plot": plot,
     }
     if output.settings.json:
         output.document(document)
     else:
         _show(document, len(dataset.splits["test"]), dataset.kind, task, summary)
+
+
+class Several:
+    """Observers, each told what the loop tells one."""
+
+    def __init__(self, observers: Sequence[Any]) -> None:
+        self.observers = observers
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def tell(*what: Any) -> None:
+            for observer in self.observers:
+                getattr(observer, name)(*what)
+
+        return tell
+
+
+def _known(figures: Mapping[str, float], task: Any) -> dict[str, float]:
+    """Those that training has too."""
+    return {key: figures[key] for key in ("loss", *task.figures) if key in figures}
 
 
 def _test(run: Any, model: Any, dataset: Any) -> Any:

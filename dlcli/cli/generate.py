@@ -1,14 +1,14 @@
 """dlcli generate: makes something new by a trained model, such as text, as it is produced.
 
 What a model can make and by which options, the task that it was trained for says; how each kind of
-thing reaches the user stands here.
+thing reaches the user, `generate_text` and `generate_image` say.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from dlcli.cli.options import (
     output_options,
     precision,
 )
-from dlcli.cli.writer import check_new, writer
+from dlcli.cli.writer import check_new
 from dlcli.errors import UsageError
 
 SIGINT = 130  # 128 + the signal's number, as a shell says it
@@ -58,6 +58,15 @@ SIGINT = 130  # 128 + the signal's number, as a shell says it
     help="Choose among the most probable that together reach P only.",
 )
 @click.option("--stop", metavar="TEXT", help="End before TEXT.")
+@click.option("--class", metavar="NAME", help="Images of a class, by a --conditional model.")
+@click.option(
+    "--interpolate",
+    type=Number(int, 2),
+    metavar="STEPS",
+    help="Rows of images that lead from one to another.",
+)
+@click.option("--input", metavar="FILE", help="The picture to repaint, by pix2pix or cyclegan.")
+@click.option("--direction", metavar="WAY", help="a-to-b or b-to-a, of cyclegan [default: a-to-b].")
 @click.option(
     "--seed",
     type=Number(int, 0, 2**63 - 1),
@@ -69,14 +78,20 @@ SIGINT = 130  # 128 + the signal's number, as a shell says it
     "-n",
     "samples",
     type=Number(int, 1),
-    help="How many to make, as lines of JSON [default: one, as it is].",
+    help="How many to make; texts as lines of JSON [default: a text as it is, or 64 images].",
 )
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write to FILE, which must not exist, instead of standard output.",
+    help="Write to FILE, which must not exist, instead of standard output; images need one, .png.",
+)
+@click.option(
+    "--each",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each image to a file of its own in DIR, a new folder.",
 )
 @model_file
 @device_options
@@ -87,19 +102,26 @@ def main(
     seed: int,
     samples: int | None,
     out: Path | None,
+    each: Path | None,
     model_file: Path | None,
     device: str,
     threads: int | None,
     precision: str,
     **given: Any,
 ) -> int:
-    """Makes new text by the best checkpoint of RUN, a language model: char-lm or word-lm.
+    """Makes new text or new images by the best checkpoint of RUN.
 
-    It is written as it is produced: the prompt and what follows it. With -n each is a line of JSON
-    with its number in "sample" and what follows the prompt in "text"; sample i of a seed is the
-    same however many there are. Without a prompt a text begins as if behind a line's end.
+    Text, of a language model (char-lm, word-lm), is written as it is produced: the prompt and what
+    follows it. With -n each is a line of JSON with its number in "sample" and what follows the
+    prompt in "text". Without a prompt a text begins as if behind a line's end.
+
+    Images (gan, dcgan, wgan, lsgan, vae, autoencoder) become a grid, one PNG, with -o, and files of
+    their own with --each. A conditional model goes through its classes unless one is asked for.
+
+    Sample i of a seed is the same however many there are.
     """
     check_new(out)
+    check_new(each)
     if given["stop"] == "":
         raise UsageError("--stop '' is not allowed", why="every text would end before it begins")
     from dlcli.cli import build
@@ -111,64 +133,33 @@ def main(
     options = tasks.chosen(maker, given)
     for note in maker.check(trained, options):
         output.warn(note)
-    made = Made(trained, maker, options, seed)
+    way = import_module(f"dlcli.cli.generate_{maker.makes}")
     try:
-        with writer(out) as write:
-            WAYS[maker.makes](made, samples, write, on_terminal=out is None)
+        way.write(Made(trained, maker, options, seed), samples, out, each)
     except KeyboardInterrupt:
         return SIGINT
     except BrokenPipeError:  # the reader has what it wanted
         output.silence()
-        return 0
-    output.note(made.speed())
     return 0
 
 
+@dataclass(frozen=True)
 class Made:
-    """Samples as they are made, with the time that it took."""
+    """What is to be made: samples by their numbers."""
 
-    def __init__(self, trained: Any, maker: Any, options: Mapping[str, Any], seed: int) -> None:
-        self.trained, self.maker, self.options, self.seed = trained, maker, options, seed
-        self.count, self.seconds = 0, 0.0
+    trained: Any
+    maker: Any
+    options: Mapping[str, Any]
+    seed: int
 
-    def pieces(self, sample: int) -> Any:
-        """Those of a sample, behind what it was to begin with."""
-        began = time.perf_counter()
-        for piece in self.maker.generate(self.trained, self.options, seed=self.seed, sample=sample):
-            self.seconds += time.perf_counter() - began
-            self.count += len(piece)
-            yield piece
-            began = time.perf_counter()
-        self.seconds += time.perf_counter() - began
+    def pieces(self, sample: int) -> Iterator[Any]:
+        """Those of a sample."""
+        found: Iterator[Any] = self.maker.generate(
+            self.trained, self.options, seed=self.seed, sample=sample
+        )
+        return found
 
-    def rate(self) -> float | None:
-        """Characters per second, the time of whoever takes them left out."""
-        return self.count / self.seconds if self.seconds else None
-
-    def speed(self) -> str:
-        """The same in words."""
-        return f"{self.count:,} characters in {self.seconds:.2f} s, {self.rate() or 0:,.0f}/s"
-
-
-def _texts(made: Made, samples: int | None, write: Any, *, on_terminal: bool) -> None:
-    """Text as it comes, or each as a line of JSON, or all as one document."""
-    if samples is None and not output.settings.json:
-        shown = output.safe if on_terminal and sys.stdout.isatty() else str
-        write(shown(made.options["prompt"]))
-        for piece in made.pieces(0):
-            write(shown(piece))
-        write("\n")
-        return
-    found = []
-    for sample in range(samples or 1):
-        text = "".join(made.pieces(sample))
-        found.append({"sample": sample, "prompt": made.options["prompt"], "text": text})
-        if not output.settings.json:
-            write(output.json_line({**found[-1], "seed": made.seed}) + "\n")
-    if output.settings.json:
-        about = {"run": made.trained.run.path, "seed": made.seed, "options": made.options}
-        document = {**about, "samples": found, "characters_per_second": made.rate()}
-        write(output.as_document(document) + "\n")
-
-
-WAYS = {"text": _texts}
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a document says of it."""
+        return {"run": self.trained.run.path, "seed": self.seed, "options": self.options}

@@ -87,8 +87,9 @@ def main(
 
     Each gives one line of JSON: its name in "input", the most probable "class" with its
     "probability", and "top" with the next ones, of a sentence its "translation" with its "score",
-    of a line of a language the "nats" that each of its characters or words takes on average; or its
-    name in "input" and an "error". Exits with 3 if there were errors.
+    of a line of a language the "nats" that each of its characters or words takes on average, of an
+    image by an autoencoder its "code" with the "rmse" of what is made of that; or its name in
+    "input" and an "error". Exits with 3 if there were errors.
     """
     check_new(out)
     from dlcli.cli import build

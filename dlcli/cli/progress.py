@@ -14,11 +14,12 @@ SMOOTH = 0.9  # weight of the past in the images per second that the bar shows
 class Display:
     """An observer of the training loop that writes to stderr.
 
-    figures: of the task besides the loss, with how they are written.
+    figures: of the task besides the loss, with how they are written. labels: the figures that an
+    epoch's line shows instead, by short names, where a task has too many.
     """
 
-    def __init__(self, figures: Mapping[str, str]) -> None:
-        self.figures = figures
+    def __init__(self, figures: Mapping[str, str], labels: Mapping[str, str] | None = None) -> None:
+        self.figures, self.labels = figures, labels or {}
         self.info: dict[str, Any] = {}
         self.bar: output.Bar | None = None
         self.rate = 0.0
@@ -68,7 +69,7 @@ class Display:
 
     def on_epoch(self, record: dict[str, Any]) -> None:
         """A line with the figures of the epoch."""
-        output.note(epoch_line(record, self.info["epochs"], self.figures))
+        output.note(epoch_line(record, self.info["epochs"], self.figures, self.labels))
         if self.bar is not None:
             self.bar.relabel(self._label(record["epoch"]))
             self.last = time.monotonic()
@@ -82,11 +83,22 @@ class Display:
         self._close()
 
 
-def epoch_line(record: dict[str, Any], epochs: int, figures: Mapping[str, str]) -> str:
-    """The figures of a line of metrics.jsonl; one that is not there is left out."""
+def epoch_line(
+    record: dict[str, Any],
+    epochs: int,
+    figures: Mapping[str, str],
+    labels: Mapping[str, str] | None = None,
+) -> str:
+    """The figures of a line of metrics.jsonl, or those that have labels; one that is not there is
+    left out.
+    """
     words = [f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"]
-    for name, form in {"loss": ".4f", **figures}.items():
-        both = [(label, record.get(key)) for label, key in ((name, name), ("val", f"val_{name}"))]
+    for name, label in (labels or {}).items():
+        if record.get(name) is not None:
+            words.append(f"{label} {record[name]:.2f}")
+    for name, form in {} if labels else {"loss": ".4f", **figures}.items():
+        val = "val" if name in record else f"val {name}"
+        both = [(label, record.get(key)) for label, key in ((name, name), (val, f"val_{name}"))]
         known = [f"{label} {value:{form}}" for label, value in both if value is not None]
         if known:
             words.append(", ".join(known))

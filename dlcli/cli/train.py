@@ -106,6 +106,11 @@ def data_settings(function: Any) -> Any:
     metavar="KEY=VALUE",
     help="Any setting: lr=0.01, model.dense=32.",
 )
+@click.option(
+    "--loss", metavar="NAME", help="Of a GAN: min-max, non-saturating, lsgan or wgan: model.loss."
+)
+@click.option("--conditional", is_flag=True, help="A class can be asked for: model.conditional.")
+@click.option("--gp", is_flag=True, help="A gradient penalty, of wgan: model.gp.")
 @model_file
 @click.option(
     "--resume",
@@ -145,7 +150,8 @@ def main(
     from dlcli.cli import training
 
     flags = _flags(given)
-    about = {"model": model, "config_file": given["config_file"], "sets": given["sets"]}
+    sets = (*given["sets"], *_shorthands(given))
+    about = {"model": model, "config_file": given["config_file"], "sets": sets}
     place = {"device": device, "threads": threads, "precision": precision}
     place |= {"data_dir": data_dir, "no_plots": no_plots}
     if resume is not None:
@@ -158,6 +164,12 @@ def main(
         training.resume(resume, given["model_file"], about, flags, **place)
         return
     training.new(given["model_file"], about, flags, out=given["out"], dry_run=dry_run, **place)
+
+
+def _shorthands(given: Mapping[str, Any]) -> list[str]:
+    """Options that stand for settings of a model, as --set has them."""
+    on = [f"model.{key}=true" for key in ("conditional", "gp") if given[key]]
+    return on + ([f"model.loss={given['loss']}"] if given["loss"] else [])
 
 
 def _flags(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -37,7 +37,9 @@ def new(
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
-) -> None:
+    silent: bool = False,
+) -> RunDir | None:
+    """The run, or None of a dry one. silent: without the figures at the end."""
     if out is not None and os.path.lexists(out):
         hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
@@ -46,14 +48,15 @@ def new(
     dataset = build.dataset(config.data, data_dir, build.kind_of(module))
     _check_kind(name, module, dataset)
     monitor = tasks.of(dataset.kind).monitor
-    recipe = Recipe.from_dict({"monitor": monitor, **dataset.recipe, **config.train})
+    usual = {"monitor": monitor, **dataset.recipe, **_recipe(module, settings, config.train)}
+    recipe = Recipe.from_dict({**usual, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
     if dry_run:
         from dlcli.cli import dryrun
 
         dryrun.show(made, dataset, recipe, name)
-        return
+        return None
     prepare.check_samples(dataset)
     config.train = recipe.to_dict()
     config.data["source"] = build.absolute(config.data["source"])
@@ -68,8 +71,11 @@ def new(
             run.write_config(config.to_dict())
             run.write_env(**executor.describe())
             output.note(f"{name} on {dataset.name}, in {run.path}")
-            finish.fit(run, made, dataset, recipe, model_info=info, no_plots=no_plots)
+            finish.fit(
+                run, made, dataset, recipe, model_info=info, no_plots=no_plots, silent=silent
+            )
         kept = True
+        return run
     finally:
         if not kept and not run.checkpoints.exists():
             shutil.rmtree(run.path, ignore_errors=True)  # nothing was trained
@@ -140,6 +146,14 @@ def _check_figures(recipe: Recipe, task: Any) -> None:
         if figure not in known:
             why = did_you_mean(figure, known)
             raise UsageError(f"there is no figure '{figure}' to go by", why=why)
+
+
+def _recipe(module: Any, settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """How the model asks to be trained; with another optimiser, without what is only its own's."""
+    found: dict[str, Any] = module.recipe(settings) if hasattr(module, "recipe") else {}
+    if given.get("optimizer", found.get("optimizer")) != found.get("optimizer"):
+        return {k: v for k, v in found.items() if k not in ("lr", "momentum", "beta1", "beta2")}
+    return found
 
 
 def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:

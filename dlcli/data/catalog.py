@@ -133,13 +133,19 @@ def load(
 
 
 def _form(module: ModuleType, wanted: Kind | None) -> tuple[Shape, Kind]:
-    """The shape and kind of a dataset's samples: those that are wanted, if it can be read so."""
+    """The shape and kind of a dataset's samples: those that are wanted, if it can be read so, be it
+    as samples of another kind that the wanted one reads.
+    """
     forms: dict[str, Shape]
     if hasattr(module, "KINDS"):
         forms = module.KINDS
     else:
         forms = {getattr(module, "KIND", IMAGES.name): module.SHAPE}
-    name = wanted.name if wanted is not None and wanted.name in forms else next(iter(forms))
+    if wanted is not None:
+        for name in (wanted.name, getattr(wanted, "reads", "")):
+            if name in forms:
+                return forms[name], wanted
+    name = next(iter(forms))
     return forms[name], kinds.of(name)
 
 

@@ -66,25 +66,25 @@ def find(root: Path, sought: Sought, *, seed: int = 0) -> Found:
     """
     listings, classes = _survey(root, sought)
     paths, sizes, labels, rows = _flatten(listings, classes)
-    return Found(paths, sizes, labels, classes, _complete(rows, labels, seed))
+    return Found(paths, sizes, labels, classes, complete(rows, labels, seed))
 
 
 def _survey(root: Path, sought: Sought) -> tuple[dict[str, Listing], list[str]]:
     """The listing of each part that exists, and the classes of the training part."""
-    top = [entry.name for entry in _entries(root) if _is_folder(entry, root)]
+    top = [entry.name for entry in entries(root) if is_folder(entry, root)]
     nested = "train" in top and any(
-        _is_folder(entry, root / "train") for entry in _entries(root / "train")
+        is_folder(entry, root / "train") for entry in entries(root / "train")
     )
     if not nested:
         listings = {"train": _list(root, "", sought)}
         if not listings["train"]:
-            loose = any(Path(e.name).suffix.lower() in sought.suffixes for e in _entries(root))
+            loose = any(Path(e.name).suffix.lower() in sought.suffixes for e in entries(root))
             why = (
                 f"{sought.many} lie in it, but not in a folder per class"
                 if loose
                 else "it is empty"
             )
-            if not loose and any(_entries(root)):
+            if not loose and any(entries(root)):
                 why = "there is no folder in it"
             raise DataError(f"{root}: holds no classes", why=why, hint=sought.layout)
     else:
@@ -139,7 +139,7 @@ def _flatten(
     return paths, sizes, np.array(labels, dtype=np.int64), rows
 
 
-def _complete(rows: dict[str, np.ndarray], labels: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def complete(rows: dict[str, np.ndarray], labels: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Cuts the parts that do not exist from the training part."""
     rows = dict(rows)
     one_in = VAL_ONE_IN
@@ -157,29 +157,34 @@ def _complete(rows: dict[str, np.ndarray], labels: np.ndarray, seed: int) -> dic
 def _list(root: Path, part: str, sought: Sought) -> Listing:
     """The class folders below root/part and their files, both by name."""
     listing: Listing = []
-    for folder in _entries(root / part):
-        if not _is_folder(folder, root / part):
+    for folder in entries(root / part):
+        if not is_folder(folder, root / part):
             continue
         files = []
-        for entry in _entries(root / part / folder.name):
+        for entry in entries(root / part / folder.name):
             path = root / part / folder.name / entry.name
-            if _is_folder(entry, path.parent):
+            if is_folder(entry, path.parent):
                 link = " (a symbolic link)" if entry.is_symlink() else ""
                 why = f"{sought.many} lie directly in the folder of their class"
                 raise DataError(
                     f"{path}: a folder{link} inside a class", why=why, hint=sought.layout
                 )
-            if path.suffix.lower() in sought.suffixes:
-                if not entry.is_file():
-                    why = "a dangling link" if entry.is_symlink() else "not a regular file"
-                    raise DataError(f"{path}: cannot be read", why=why)
-                relative = path.relative_to(root).as_posix()
-                files.append((relative, entry.stat().st_size))
+            files += sized(root, path, entry, sought)
         listing.append((folder.name, files))
     return listing
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def sized(root: Path, path: Path, entry: os.DirEntry[str], sought: Sought) -> list[tuple[str, int]]:
+    """(name below the root, bytes) of a file that is one of those sought; [] of any other."""
+    if path.suffix.lower() not in sought.suffixes:
+        return []
+    if not entry.is_file():
+        why = "a dangling link" if entry.is_symlink() else "not a regular file"
+        raise DataError(f"{path}: cannot be read", why=why)
+    return [(path.relative_to(root).as_posix(), entry.stat().st_size)]
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
     """What is in a folder and not hidden, by name."""
     try:
         with os.scandir(folder) as entries:
@@ -189,7 +194,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(found, key=lambda entry: entry.name)
 
 
-def _is_folder(entry: os.DirEntry[str], parent: Path) -> bool:
+def is_folder(entry: os.DirEntry[str], parent: Path) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:  # a symbolic link to itself

@@ -2,6 +2,7 @@
 FOLDER/val and FOLDER/test; see class_folder.py. Decoding and its limits: see image.py.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dlcli.data import class_folder
@@ -16,20 +17,26 @@ IMAGES = class_folder.Sought("image", "images", SUFFIXES)
 
 
 def load(
-    root: Path, *, seed: int = 0, image_size: int | None = None, grayscale: bool = False
+    root: Path,
+    *,
+    seed: int = 0,
+    image_size: int | None = None,
+    grayscale: bool = False,
+    find: Callable[..., class_folder.Found] = class_folder.find,
 ) -> Dataset:
     """The folder as a dataset; pixels are decoded when they are asked for.
 
     seed: of the parts that must be cut. image_size: side of the square, in pixels, that images
     become; by default the images' own size if all are equal and no side is above 128, else a
-    square of the median side or 128. grayscale: one channel instead of three.
+    square of the median side or 128. grayscale: one channel instead of three. find: how the
+    files are found, with their classes.
 
     DataError: the layout is another, fewer than two classes, a class with too few images, a
     file that cannot be listed. UsageError: `image_size` is not in 1 … 2048.
     """
     if image_size is not None and not 1 <= image_size <= MAX_SIDE:
         raise UsageError(f"the image size is {image_size}", why=f"it must be 1 … {MAX_SIDE} pixels")
-    found = class_folder.find(root, IMAGES, seed=seed)
+    found = find(root, IMAGES, seed=seed)
     channels = 1 if grayscale else 3
     if image_size is not None:
         shape = (image_size, image_size, channels)

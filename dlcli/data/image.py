@@ -72,6 +72,29 @@ def read_image(
     return _open(source, name, lambda image: _decode(image, height, width, channels))
 
 
+def read_halves(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Two pictures side by side in one file: (2, H, W, C) uint8, the left one first, each as
+    `read_image` gives a whole one. DataError as above, and for a width that has no half.
+    """
+    height, width, channels = shape
+
+    def halves(image: "Image") -> np.ndarray:
+        from PIL import ImageOps
+
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        half, rest = divmod(image.width, 2)
+        if rest or not half:
+            raise DataError(
+                f"{path}: is no pair side by side",
+                why=f"{image.width} pixels across have no two halves",
+            )
+        both = [image.crop((x, 0, x + half, image.height)) for x in (0, half)]
+        return np.stack([_decode(one, height, width, channels) for one in both])
+
+    return _open(path, str(path), halves)
+
+
 def probe(path: Path) -> tuple[int, int]:
     """(height, width) in pixels as a viewer shows it, from the header alone. DataError as above."""
 

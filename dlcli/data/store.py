@@ -65,11 +65,15 @@ class ImageStore:
         self._ready[absent] = True  # after the pixels: another thread may look at any time
         return np.take(self._cache, indices, axis=0)
 
+    def read(self, row: int) -> np.ndarray:
+        """Decodes an image, of `shape`."""
+        return read_image(self.root / self.paths[row], self.shape)
+
     def _decode(self, rows: np.ndarray, out: np.ndarray, places: np.ndarray) -> None:
         """Decodes the images `rows` into `out` at `places`."""
 
         def one(row: int, place: int) -> None:
-            out[place] = read_image(self.root / self.paths[row], self.shape)
+            out[place] = self.read(row)
 
         if len(rows) < 2 or THREADS < 2:
             for row, place in zip(rows, places, strict=True):

@@ -50,6 +50,24 @@ def no_grad() -> Iterator[None]:
         _recording = before
 
 
+@contextmanager
+def aside() -> Iterator[list[Node]]:
+    """Records on a tape of its own, the list that it gives: no pass back consumes it until
+    `put_back` has laid it on the tape.
+    """
+    global _tape
+    before, _tape = _tape, []
+    try:
+        yield _tape
+    finally:
+        _tape = before
+
+
+def put_back(nodes: list[Node]) -> None:
+    """What was recorded `aside` is, from now on, what was recorded last."""
+    _tape.extend(nodes)
+
+
 def clear() -> None:
     """Forgets what was recorded: a forward pass that no backward pass will follow."""
     _tape.clear()

@@ -18,7 +18,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 from dlcli.nn.functional import activation
 
 DESCRIPTION = "sounds: convolutions on the raw waveform, the mean and maximum over time"

@@ -1,6 +1,12 @@
 """Finds models by file name: `cnn_small.py` is `cnn-small`. A new one needs no edits elsewhere.
 
-Every file of this folder is a model, with a `Config` and a `build`, but those in NOT_MODELS.
+Every other file of this folder is a model. What models share lies in `parts`. A model's module has
+
+    DESCRIPTION, ADAPTS                         what it is, and how it follows the data's samples
+    Config                                      its settings, a frozen dataclass with defaults
+    build(config, shape, classes, *, seed)      the model, see `train.protocol.Model`
+    KIND                                        of the samples that it takes, "image" if not said
+    recipe(config) -> dict                      how it is trained unless the user says otherwise
 """
 
 from __future__ import annotations
@@ -21,8 +27,6 @@ from ..engine.tape import no_grad
 from ..engine.tensor import Tensor, zeros
 from ..errors import CheckpointError, UsageError, did_you_mean
 from ..nn.module import Module, Parameter, observe
-
-NOT_MODELS = {"catalog", "classifier", "language", "regressor", "rows", "text_classifier"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class Row:
 @cache
 def names() -> list[str]:
     """The models that there are."""
-    found = (m.name for m in pkgutil.iter_modules(dlcli.models.__path__))
-    return sorted(n.replace("_", "-") for n in found if n not in NOT_MODELS)
+    found = (m.name for m in pkgutil.iter_modules(dlcli.models.__path__) if not m.ispkg)
+    return sorted(n.replace("_", "-") for n in found if n != "catalog")
 
 
 def load(name: str) -> ModuleType:

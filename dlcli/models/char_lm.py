@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dlcli import nn
 from dlcli.errors import UsageError
-from dlcli.models.language import LanguageModel, OneHot, check
+from dlcli.models.parts.language import LanguageModel, OneHot, check
 
 DESCRIPTION = "language, character by character: LSTM layers; generates text"
 ADAPTS = "It has an id for each character of the training text, and one for all others."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dlcli import nn
 from dlcli.errors import UsageError
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 DESCRIPTION = "three 3×3 convolutions, two max-pools, two dense layers"
 ADAPTS = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dlcli import nn
 from dlcli.errors import UsageError
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 DESCRIPTION = "one 3×3 convolution, a max-pool, one dense layer"
 ADAPTS = (

@@ -16,7 +16,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor, zeros
 from dlcli.errors import UsageError
-from dlcli.models.regressor import Regressor, check_loss
+from dlcli.models.parts.regressor import Regressor, check_loss
 
 DESCRIPTION = "a time series: an LSTM beside a linear autoregression, all steps ahead at once"
 ADAPTS = "It takes as many rows, and tells as many steps ahead, as --window and --horizon say."

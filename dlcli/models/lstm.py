@@ -6,8 +6,8 @@ LSTM 128 over the rows of an image → dense 64 relu → dense classes.
 from __future__ import annotations
 
 from dlcli import nn
-from dlcli.models.classifier import Classifier
-from dlcli.models.rows import ADAPTS, Config, classifier
+from dlcli.models.parts.classifier import Classifier
+from dlcli.models.parts.rows import ADAPTS, Config, classifier
 
 __all__ = ["ADAPTS", "DESCRIPTION", "Config", "build"]
 

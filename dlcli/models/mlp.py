@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dlcli import nn
 from dlcli.errors import UsageError, did_you_mean
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 DESCRIPTION = "a feed-forward network with any number of hidden layers"
 ADAPTS = "The image is flattened, whatever its size and channels."

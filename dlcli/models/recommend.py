@@ -16,7 +16,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
-from dlcli.models.regressor import Regressor, check_loss
+from dlcli.models.parts.regressor import Regressor, check_loss
 
 DESCRIPTION = "ratings: factors and biases of users and items; rates, and finds what one may like"
 ADAPTS = "Its tables have a row for each user and each item that the data's training part has."

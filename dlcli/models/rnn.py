@@ -10,9 +10,9 @@ from functools import partial
 
 from dlcli import nn
 from dlcli.errors import UsageError, did_you_mean
-from dlcli.models import rows
-from dlcli.models.classifier import Classifier
-from dlcli.models.rows import ADAPTS
+from dlcli.models.parts import rows
+from dlcli.models.parts.classifier import Classifier
+from dlcli.models.parts.rows import ADAPTS
 
 __all__ = ["ADAPTS", "DESCRIPTION", "Config", "build"]
 

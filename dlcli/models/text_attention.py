@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor
-from dlcli.models.text_classifier import Padding, TextClassifier, check
+from dlcli.models.parts.text_classifier import Padding, TextClassifier, check
 
 DESCRIPTION = "texts: a bidirectional LSTM with attention, which can show the words it looked at"
 ADAPTS = "The table of word vectors has a row for each word of the data's vocabulary."

@@ -13,7 +13,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import UsageError
-from dlcli.models.text_classifier import Padding, TextClassifier, check
+from dlcli.models.parts.text_classifier import Padding, TextClassifier, check
 from dlcli.nn.functional import activation
 
 DESCRIPTION = "texts: word vectors, convolutions of several widths, the maximum over time"

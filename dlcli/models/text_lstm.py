@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dlcli import nn
 from dlcli.engine.tensor import Tensor
-from dlcli.models.text_classifier import TextClassifier, check
+from dlcli.models.parts.text_classifier import TextClassifier, check
 
 DESCRIPTION = "texts: word vectors, a two-layer LSTM, a dense layer"
 ADAPTS = "The table of word vectors has a row for each word of the data's vocabulary."

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlcli import nn
-from dlcli.models.language import LanguageModel, check
+from dlcli.models.parts.language import LanguageModel, check
 
 DESCRIPTION = "language, word by word: LSTM layers; generates text"
 ADAPTS = "The table of word vectors has a row for each word of the data's vocabulary."

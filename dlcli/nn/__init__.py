@@ -1,12 +1,14 @@
 """Layers, one file per family."""
 
 from .attention import AdditiveAttention, DotAttention, MultiHeadAttention
+from .average import Average
 from .conv import Conv1d, Conv2d
 from .conv_transpose import ConvTranspose2d
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Activation, Flatten, Linear
 from .module import Buffer, Module, Parameter, Sequential
+from .noise import Noise, Stream
 from .norm import BatchNorm, InstanceNorm, LayerNorm
 from .penalty import gradient_penalty
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
@@ -22,6 +24,7 @@ __all__ = [
     "RNN",
     "Activation",
     "AdditiveAttention",
+    "Average",
     "AvgPool2d",
     "BatchNorm",
     "Buffer",
@@ -42,12 +45,14 @@ __all__ = [
     "MaxPool2d",
     "Module",
     "MultiHeadAttention",
+    "Noise",
     "Parameter",
     "Recurrent",
     "ReflectionPad2d",
     "Sequential",
     "SinusoidalPositions",
     "SpectralNorm",
+    "Stream",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "Upsample",

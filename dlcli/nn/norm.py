@@ -15,21 +15,30 @@ class BatchNorm(Module):
     and Szegedy 2015).
 
     In training the batch's statistics are used and the running ones follow them by `momentum`,
-    with the unbiased variance, as in PyTorch.
+    with the unbiased variance, as in PyTorch. Without track_running_stats there are none, and the
+    batch's are always used: for a discriminator, whose batches are either real or generated.
     """
 
     def __init__(
-        self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+        self,
+        channels: int,
+        *,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
     ) -> None:
         self.weight = Parameter((channels,), init.ones) if affine else None
         self.bias = Parameter((channels,), init.zeros) if affine else None
-        self.running_mean = Buffer(np.zeros(channels, np.float32))
-        self.running_var = Buffer(np.ones(channels, np.float32))
+        self.tracks = track_running_stats
+        if self.tracks:
+            self.running_mean = Buffer(np.zeros(channels, np.float32))
+            self.running_var = Buffer(np.ones(channels, np.float32))
         self.eps, self.momentum = eps, momentum
 
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if not self.training:
+        if self.tracks and not self.training:
             return apply(
                 "batchnorm_inference",
                 x,
@@ -40,6 +49,8 @@ class BatchNorm(Module):
                 eps=self.eps,
             )
         out, mean, var = apply("batchnorm", x, self.weight, self.bias, eps=self.eps)
+        if not self.tracks:
+            return out
         n = x.size // max(x.shape[-1], 1)
         with no_grad():
             apply("update_running", self.running_mean, mean, momentum=self.momentum, correction=1.0)

@@ -220,7 +220,7 @@ class Trainer:
         for number, batch in enumerate(group, p.batch):
             self._recent.append({"epoch": p.epoch, "batch": number, "indices": batch.indices})
         try:
-            loss, sums, images = self.stepper.step(group, lr)
+            loss, sums, images = self.stepper.step(group, lr, p.step)
         except Halted as halted:
             raise self._halt(halted, lr) from None
         total = Sums(p.sums, p.samples)

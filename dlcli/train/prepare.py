@@ -63,7 +63,7 @@ def check_samples(dataset: Dataset) -> None:
 
 def check_figures(recipe: Recipe, total: Sums, val: bool) -> None:
     """UsageError: the recipe goes by a figure that the model does not give. total: of a step."""
-    known = {**total.means(), **(total.means("val_") if val else {})}
+    known = {"step": 0, **total.means(), **(total.means("val_") if val else {})}
     for figure in (recipe.monitor, *recipe.until):
         if figure not in known:
             hint = did_you_mean(figure, known)
@@ -125,7 +125,8 @@ def make_schedule(recipe: Recipe, total_steps: int, state: dict[str, Any] | None
 
 def make_optimizer(recipe: Recipe, phase: Phase) -> Any:
     """The optimiser of a phase's parameters. UsageError: there is no such optimiser."""
-    settings = {} if recipe.momentum is None else {"momentum": recipe.momentum}
+    given = {key: getattr(recipe, key) for key in ("momentum", "beta1", "beta2")}
+    settings = {key: value for key, value in given.items() if value is not None}
     return optim.make(
         recipe.optimizer,
         phase.parameters,

@@ -33,7 +33,12 @@ class Batch(Protocol):
 
 
 class Phase(Protocol):
-    """One update of a step: the loss to lower, and the parameters that are moved for it."""
+    """One update of a step: the loss to lower, and the parameters that are moved for it. Those of
+    other phases require no gradient meanwhile.
+
+    It may have `every`, if it is due in every nth step only, beginning with the first; and
+    `after()`, called when it has updated its parameters.
+    """
 
     name: str
     parameters: dict[str, Tensor]
@@ -52,7 +57,8 @@ class Model(Protocol):
     numbers, recurrent states, a pool of images) is a buffer and hence part of `state_dict`:
     resuming needs nothing else. Where the extent of such a buffer is not known when the model is
     built, it has `hold(batch_size)`, called before training, and `adapt(shapes)`, called with the
-    shapes by path of a checkpoint that is about to be restored.
+    shapes by path of a checkpoint that is about to be restored. A model of several phases may have
+    `shown`: short names for those figures that an epoch's line is to show.
     """
 
     def phases(self) -> list[Phase]:

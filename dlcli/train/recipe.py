@@ -70,7 +70,10 @@ RANGES = {
     "warmup": _Range(int, 0, MOST),
     "weight_decay": _Range(float, 0),
     "l1": _Range(float, 0),
-    "momentum": _Range(float, 0, 1, open_high=True, optional=True),
+    **{
+        key: _Range(float, 0, 1, open_high=True, optional=True)
+        for key in ("momentum", "beta1", "beta2")
+    },
     "clip_norm": _Range(float, 0, open_low=True, optional=True),
     "clip_value": _Range(float, 0, open_low=True, optional=True),
     "label_smoothing": _Range(float, 0, 1, open_high=True),
@@ -88,7 +91,7 @@ class Recipe:
     whose gradients are averaged into one step. max_steps, max_time (seconds, over all parts of a
     resumed run): stop there. optimizer, schedule: a name of `dlcli.optim`, `dlcli.schedule`.
     lr: None takes the optimiser's entry in DEFAULT_LR. warmup: steps of linear warm-up.
-    weight_decay, l1, momentum (None: the optimiser's own), clip_norm, clip_value: see
+    weight_decay, l1, momentum, beta1, beta2 (None: the optimiser's own), clip_norm, clip_value: see
     `dlcli.optim`. label_smoothing: what the model's loss is built with. patience: stop after so
     many epochs without a better `monitor`. until: stop at the end of the first epoch in which any
     of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
@@ -112,6 +115,8 @@ class Recipe:
     weight_decay: float = 0.0
     l1: float = 0.0
     momentum: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
     label_smoothing: float = 0.0
@@ -195,7 +200,7 @@ def keys() -> list[str]:
 
 def lower_is_better(figure: str) -> bool:
     """Whether a figure improves downwards: losses and errors do."""
-    return figure.endswith(("loss", "error", "rmse", "perplexity"))
+    return figure.endswith(("loss", "error", "rmse", "perplexity", "l1"))
 
 
 def reached(figure: str, value: float | None, threshold: float) -> bool:

@@ -1,15 +1,16 @@
 """One training step, and one pass over the validation part.
 
-A step runs every phase in order: forget the gradients, loss and gradients of each batch of the
-group, update. With several batches (gradient accumulation) each counts by its share of the
-images, so that the gradient is that of one large batch.
+A step runs every phase that is due in order: forget the gradients, loss and gradients of each batch
+of the group, update. What a phase does not move requires no gradient meanwhile, and costs none.
+With several batches (gradient accumulation) each counts by its share of the images, so that the
+gradient is that of one large batch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,30 +45,54 @@ class Stepper:
         self.phases = model.phases()
         self.optimizers = [make(phase) for phase in self.phases]
 
-    def step(self, group: Sequence[Batch], lr: float) -> tuple[float, dict[str, float], int]:
+    def step(
+        self, group: Sequence[Batch], lr: float, number: int
+    ) -> tuple[float, dict[str, float], int]:
         """Updates the model once: the mean loss, the sums of all figures, the number of images.
 
-        Halted: a loss or gradient was not finite.
+        number: of the step, by which a phase that is not in every step is due. Halted: a loss or
+        gradient was not finite.
         """
         kept = Kept(self.model)
         images = sum(len(batch.y) for batch in group)
         total = Sums()
         for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
-            clean = phase is self.phases[0]
+            clean, every = phase is self.phases[0], getattr(phase, "every", 1)
+            if number % every:
+                continue
             optimizer.zero_grad()
-            for batch in group:
-                loss, outputs = phase.loss(batch)
-                optimizer.watch(loss)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise self._halted(phase, value, None, kept, clean)
-                share = len(batch.y) / images
-                tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
-                total.add(self._sums(phase, value, outputs, batch), 0)
+            with self._others_frozen(phase):
+                for batch in group:
+                    loss, outputs = phase.loss(batch)
+                    optimizer.watch(loss)
+                    value = loss.item()
+                    if not math.isfinite(value):
+                        raise self._halted(phase, value, None, kept, clean)
+                    share = len(batch.y) / images
+                    tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
+                    total.add(self._sums(phase, value, outputs, batch, every), 0)
             optimizer.step(lr)
             if optimizer.halted():
                 raise self._halted(phase, value, float(optimizer.grad_norm()), kept, clean)
+            if len(self.phases) > 1:
+                norm = optimizer.grad_norm() * images * every
+                total.add({f"{phase.name}_grad_norm": norm}, 0)
+            if hasattr(phase, "after"):
+                phase.after()
         return Sums(total.sums, images).means()["loss"], total.sums, images
+
+    @contextmanager
+    def _others_frozen(self, phase: Phase) -> Iterator[None]:
+        """Parameters of other phases require no gradient within this."""
+        own = {id(tensor) for tensor in phase.parameters.values()}
+        others = [t for p in self.phases for t in p.parameters.values() if id(t) not in own]
+        for tensor in others:
+            tensor.requires_grad = False
+        try:
+            yield
+        finally:
+            for tensor in others:
+                tensor.requires_grad = True
 
     def validate(self, loader: Loader, stop: Callable[[], bool]) -> Sums | None:
         """The sums of the figures over a part, which leaves no trace in the model.
@@ -79,7 +104,7 @@ class Stepper:
             for batch in batches:
                 for phase in self.phases:
                     loss, outputs = phase.loss(batch)
-                    total.add(self._sums(phase, loss.item(), outputs, batch), 0)
+                    total.add(self._sums(phase, loss.item(), outputs, batch, 1), 0)
                 total.samples += len(batch.y)
                 if stop():
                     break
@@ -87,10 +112,12 @@ class Stepper:
         return None if stop() else total
 
     def _sums(
-        self, phase: Phase, loss: float, outputs: dict[str, Tensor], batch: Batch
+        self, phase: Phase, loss: float, outputs: dict[str, Tensor], batch: Batch, every: int
     ) -> dict[str, float]:
-        """Sums over a batch: "loss", which several phases share, their own, the model's."""
-        sums = {"loss": loss * len(batch.y)}
+        """Sums over a batch: "loss", of all phases together, their own, the model's. A batch of a
+        phase that is due in one of `every` steps stands for those of the others.
+        """
+        sums = {"loss": loss * len(batch.y) * every}
         if len(self.phases) > 1:
             sums[f"{phase.name}_loss"] = sums["loss"]
         return {**sums, **self.model.measure(outputs, batch)}

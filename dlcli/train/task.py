@@ -8,7 +8,7 @@ dataset's samples names that module, and nothing else asks which it is: `dlcli t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -82,6 +82,11 @@ class Task(Protocol):
     most: Sequence[str]
     options: Mapping[str, Any]
 
+    # Besides, a task may have a `generator`; `watcher(run, model, dataset, warn)`: an observer of
+    # the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
+    # with their defaults, which `evaluate` then takes as `options`, with `needs`: by a figure that
+    # is only measured with one of them, its name.
+
     def evaluate(
         self,
         trained: Trained,
@@ -109,7 +114,8 @@ class Task(Protocol):
 class Generator(Protocol):
     """What a task whose models make something new has as its `generator`.
 
-    makes: what comes of it, "text". options: those of `dlcli generate` that apply, with defaults.
+    makes: what comes of it, "text" or "image". options: those of `dlcli generate` that apply, with
+    their defaults.
     """
 
     makes: str
@@ -121,8 +127,9 @@ class Generator(Protocol):
     def generate(
         self, trained: Trained, options: Mapping[str, Any], *, seed: int, sample: int
     ) -> Iterator[Any]:
-        """One sample, in pieces as they are made: of a text, strings. The same for the same seed
-        and number, whatever other samples are made. NonFiniteError: the model gives no numbers.
+        """One sample, in pieces as they are made: of a text, strings; of images, (H, W, C) uint8,
+        one or several that belong together. The same for the same seed and number, whatever other
+        samples are made. NonFiniteError: the model gives no numbers.
         """
 
 
@@ -131,7 +138,7 @@ def generator(task: Task, name: str) -> Generator:
     found: Generator | None = getattr(task, "generator", None)
     if found is None:
         why = "it says something of what it is given, and makes nothing new"
-        raise UsageError(f"{name} cannot generate", why=why, hint="char-lm and word-lm can")
+        raise UsageError(f"{name} cannot generate", why=why, hint="char-lm, word-lm and dcgan can")
     return found
 
 
@@ -142,9 +149,9 @@ def of(kind: Kind) -> Task:
 
 
 def names(task: Task) -> list[str]:
-    """The figures that training gives."""
+    """The figures that training gives, and "step": by that one the latest is the best."""
     both = ["loss", *task.figures]
-    return [*both, *(f"val_{name}" for name in both)]
+    return [*both, *(f"val_{name}" for name in both), "step"]
 
 
 def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,13 +159,31 @@ def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:
 
     UsageError: one does not apply.
     """
+    return _merged(task.options, given)
+
+
+def _merged(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     asked = {key: value for key, value in given.items() if value is not None and value is not False}
     for key in asked:
-        if key not in task.options:
-            known = ", ".join(f"--{k.replace('_', '-')}" for k in task.options)
+        if key not in options:
+            known = ", ".join(f"--{k.replace('_', '-')}" for k in options)
             what = f"--{key.replace('_', '-')} does not apply to this model"
             raise UsageError(what, why=f"there is: {known}" if known else "")
-    return {**task.options, **asked}
+    return {**options, **asked}
+
+
+def measured_by(task: Task, given: Mapping[str, Any], gates: Iterable[str]) -> dict[str, Any]:
+    """What `evaluate` takes besides: the options of a task that has some. gates: the figures that
+    are asked for.
+
+    UsageError: an option does not apply, or one is missing that a figure needs.
+    """
+    options = _merged(getattr(task, "measured_by", {}), given)
+    for figure, option in getattr(task, "needs", {}).items():
+        if figure in gates and options[option] is None:
+            what = f"the figure '{figure}' cannot be gated"
+            raise UsageError(what, why=f"it is only measured with --{option}")
+    return {"options": options} if options else {}
 
 
 def gated(values: Mapping[str, float], known: Sequence[str], option: str) -> None:

@@ -62,6 +62,13 @@ class Generator:
         self.counter = (words[0], words[1], words[2])
         self.block = 0
 
+    @classmethod
+    def of(cls, words: tuple[int, int], *counter: int) -> "Generator":
+        """By the key itself, as `key` made it of a seed and a stream."""
+        found = cls(0, "", *counter)
+        found.key = words
+        return found
+
     def bits(self, n: int) -> np.ndarray:
         """(n,) uint32."""
         count = -(-n // 4)

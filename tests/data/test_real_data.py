@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dlcli.data import catalog
+from dlcli.data import kind as kinds
 from dlcli.data.image import probe, read_image
 from dlcli.data.loader import Loader
 from dlcli.data.normalize import Normalize
@@ -60,3 +61,16 @@ def test_photographs_are_decoded_at_any_size(real_data):
         image = read_image(path, (64, 64, 3))
         assert image.shape == (64, 64, 3)
         assert image.std() > 5
+
+
+def test_facades_are_photos_on_the_left_and_colourful_maps_on_the_right(real_data):
+    if catalog.describe("facades", data_dir=real_data).folder is None:
+        pytest.skip("DLCLI_DATA has no facades")
+    for kind, train in (("picture_pair", (160, 2, 64, 64, 3)), ("picture_domains", None)):
+        found = catalog.load("facades", data_dir=real_data, kind=kinds.of(kind))
+        assert [len(found.splits[part]) for part in ("train", "val", "test")] == [160, 20, 20]
+        if train is not None:
+            pixels = found.splits["train"].samples(np.arange(160))
+            assert pixels.shape == train
+            colourful = np.ptp(pixels.astype(int), axis=-1).mean(axis=(2, 3))
+            assert (colourful[:, 1] > colourful[:, 0]).all()

@@ -8,7 +8,7 @@ from dlcli_kernels import registry
 from dlcli_kernels.conv.cases import SHAPES, output_of
 from dlcli_kernels.conv.conv2d import reference
 from dlcli_kernels.conv.cpu_blocks import images_per_block
-from dlcli_kernels.conv.geometry import LARGE_FILTERS, images_for, linear
+from dlcli_kernels.conv.geometry import LARGE_FILTERS, MANY_FILTERS, images_for, linear
 from dlcli_kernels.conv.pooled import reference_pool
 from dlcli_kernels.launch import Launch
 from dlcli_kernels.spec import Spec, as_tuple
@@ -140,10 +140,12 @@ LARGE = (9, 8, 8, 64, 128, 4, 4, (2, 2), ((1, 1), (1, 1)), (1, 1), 1)  # 131,072
 
 
 def test_large_filters_are_packed_for_few_ranges_and_small_ones_cut_by_the_cache():
-    assert images_for(LARGE_FILTERS - 1, 16, 64) is None
+    assert images_for(MANY_FILTERS - 1, 16, 64) is None
+    assert images_for(MANY_FILTERS, 16, 64) == 8  # eight ranges, though they have 128 rows
     assert images_for(LARGE_FILTERS, 16, 64) == 16  # four ranges, though they have 256 rows
     assert images_for(LARGE_FILTERS, 64, 64) == 8  # of 512 rows
-    assert images_for(LARGE_FILTERS, 1024, 64) == 1
+    assert images_for(LARGE_FILTERS, 1024, 64) == 4  # sixteen ranges, though of 4,096 rows
+    assert images_for(LARGE_FILTERS, 1024, 9) == 1
     assert images_for(LARGE_FILTERS, 16, 0) == 1
     assert images_per_block(16, 1024, LARGE_FILTERS) == 32
     assert images_per_block(16, 1024, LARGE_FILTERS - 1) == 8

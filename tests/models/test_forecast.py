@@ -9,7 +9,8 @@ from dlcli import optim
 from dlcli.engine import tape
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import UsageError
-from dlcli.models import catalog, regressor
+from dlcli.models import catalog
+from dlcli.models.parts import regressor
 
 SHAPE = (5, 3, 2)  # window, features, horizon
 

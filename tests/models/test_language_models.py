@@ -9,7 +9,7 @@ from dlcli.engine import tape
 from dlcli.engine.tensor import on_device
 from dlcli.errors import UsageError
 from dlcli.models import catalog, char_lm, word_lm
-from dlcli.models.language import OneHot
+from dlcli.models.parts.language import OneHot
 
 SMALL = {"hidden": 8, "layers": 2, "dropout": 0.0}
 IDS, ROWS, STEPS = 11, 3, 5

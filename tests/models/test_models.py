@@ -131,7 +131,7 @@ MODEL_FILE = '''
 """A model of one dense layer."""
 from dataclasses import dataclass
 from dlcli import nn
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 @dataclass(frozen=True)
 class Config:
@@ -160,7 +160,7 @@ def test_a_copy_of_a_shipped_model_is_a_model_of_one_s_own(tmp_path, name):
     module = catalog.load_file(path)
     kind = kinds.of(getattr(module, "KIND", "image"))
     shape = datasets.describe(kind.shown, kind=kind).shape
-    shape = tuple(min(extent, 50) for extent in shape)  # of a vocabulary
+    shape = tuple(min(extent, 64) for extent in shape)  # of a vocabulary
     model = module.build(module.Config(), shape, 3, seed=0)
     assert model.state_dict().keys() == build(name, shape, 3).state_dict().keys()
 

@@ -63,7 +63,8 @@ def trained(name, optimizer, steps):
     settings = {"clip_norm": 1.0, **settings}
     stepper = Stepper(model, lambda phase: optim.make(optimizer, phase.parameters, **settings))
     model.train()
-    losses = [stepper.step([batch], lr)[0] for batch in batches(steps, of_texts)]
+    given = enumerate(batches(steps, of_texts))
+    losses = [stepper.step([batch], lr, number)[0] for number, batch in given]
     weights, states = model.state_dict(), stepper.state_dict()
     rng = np.random.default_rng(1)
     if of_texts:

@@ -226,5 +226,8 @@ def test_a_prediction_follows_the_end_of_the_series_with_its_dates():
 
 def test_the_task_is_found_by_the_kind_and_lower_is_better():
     assert tasks.of(KIND) is TASK
-    assert tasks.names(TASK) == ["loss", "rmse", "val_loss", "val_rmse"]
-    assert all(lower_is_better(name) for name in tasks.names(TASK))
+    *figures, last = tasks.names(TASK)
+    assert figures == ["loss", "rmse", "val_loss", "val_rmse"]
+    assert all(lower_is_better(name) for name in figures)
+    assert last == "step"
+    assert not lower_is_better(last)

@@ -197,11 +197,17 @@ def grad_wgrad(call, ins, outs, douts, needed, *, filters, bias, **geometry):
 
 # --- the ops -------------------------------------------------------------------------------------
 
-FORWARD = {("cpu", p): ("cpu_direct", "cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
-BACKWARD = {("cpu", p): ("cpu_depthwise", "cpu_im2col") for p in PRECISIONS}
+FORWARD = {("cpu", "float64"): ("cpu_direct", "cpu_depthwise", "cpu_im2col")}
+BACKWARD = {("cpu", "float64"): ("cpu_depthwise", "cpu_im2col")}
+WGRAD = dict(BACKWARD)
+FORWARD["cpu", "float32"] = ("cpu_tiled", *FORWARD["cpu", "float64"])
+BACKWARD["cpu", "float32"] = ("cpu_tiled", *BACKWARD["cpu", "float64"])
+WGRAD["cpu", "float32"] = ("cpu_tiled_wgrad", *WGRAD["cpu", "float64"])
 CUDA = ("cuda_raw_depthwise", "cuda_raw_implicit_gemm")
 FORWARD["cuda", "float32"], BACKWARD["cuda", "float32"] = ("cuda_raw_direct", *CUDA), CUDA
-FORWARD["cuda", "tf32"] = BACKWARD["cuda", "tf32"] = ("cuda_raw_tf32",)
+WGRAD["cuda", "float32"] = ("cuda_raw_few_taps", *CUDA)
+for table in (FORWARD, BACKWARD, WGRAD):
+    table["cuda", "tf32"] = ("cuda_raw_tf32",)
 
 CONV2D = Op(
     "conv2d",
@@ -251,5 +257,5 @@ CONV2D_WGRAD = Op(
     flops=flops_wgrad,
     sample=sample_wgrad,
     sized=sized_by(wgrad_case),
-    prefer={**BACKWARD, ("cuda", "float32"): ("cuda_raw_few_taps", *CUDA)},
+    prefer=WGRAD,
 )

@@ -2,7 +2,8 @@
 cut where filters are large.
 """
 
-LARGE_FILTERS = 1 << 17  # floats: half a megabyte, which every product packs anew
+MANY_FILTERS = 1 << 14  # floats: packing them anew takes 1 % of a product with 512 rows
+LARGE_FILTERS = 1 << 17  # half a megabyte
 ROWS_FOR_LARGE = 512  # of a product, so that this costs little against it
 
 
@@ -33,8 +34,10 @@ def linear(stride, padding, dilation, groups):
 
 def images_for(filters, rows, images):
     """Images of a range, each `rows` rows of the product with `filters` floats; None: as many as
-    fit the cache. There are four ranges or more, for threads to share.
+    fit the cache. There are four ranges or more for threads to share, eight of them where filters
+    are not large, and no more than sixteen.
     """
-    if filters < LARGE_FILTERS:
+    if filters < MANY_FILTERS:
         return None
-    return max(1, min(-(-ROWS_FOR_LARGE // max(rows, 1)), -(-images // 4)))
+    least, most = -(-images // 16), -(-images // (4 if filters >= LARGE_FILTERS else 8))
+    return max(1, min(max(-(-ROWS_FOR_LARGE // max(rows, 1)), least), most))

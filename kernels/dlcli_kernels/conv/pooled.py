@@ -158,6 +158,7 @@ POOLED = [SHAPES[i] for i in (0, 2, 1, 3, 4, 5, 9, 12, 13, 14, 15)] + LONG_RUNS
 FORWARD = {("cpu", p): ("cpu_direct", "cpu_im2col") for p in PRECISIONS}
 DGRAD = {("cpu", p): ("cpu_chosen", "cpu_im2col") for p in PRECISIONS}
 WGRAD = {("cpu", p): ("cpu_few_taps", "cpu_chosen", "cpu_im2col") for p in PRECISIONS}
+FORWARD["cpu", "float32"] = ("cpu_tiled", "cpu_direct", "cpu_im2col")
 FORWARD["cuda", "float32"] = ("cuda_raw_direct", "cuda_raw_implicit_gemm")
 DGRAD["cuda", "float32"] = ("cuda_raw_implicit_gemm",)
 WGRAD["cuda", "float32"] = ("cuda_raw_few_taps", "cuda_raw_implicit_gemm")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import Tensor, on_device
-from ..nn import losses
-from ..nn.module import Module, Sequential
+from dlcli.engine.tensor import Tensor, on_device
+from dlcli.nn import losses
+from dlcli.nn.module import Module, Sequential
 
 
 class Train:
@@ -43,6 +43,12 @@ class Classifier(Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.net(*inputs)
+
+    def look(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last layer is given, features (N, F), and what it says, logits (N, classes)."""
+        *before, last = self.net.layers
+        features = Sequential(*before)(*inputs)
+        return features, last(features)
 
     def inputs(self, batch: Any) -> tuple[np.ndarray, ...]:
         """What the model takes of a batch: batch.x, such as images (N, H, W, C) float."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dlcli import nn
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import UsageError
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 ADAPTS = "An image is read row by row, all pixels and channels of a row in one step."
 

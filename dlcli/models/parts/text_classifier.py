@@ -12,7 +12,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
-from dlcli.models.classifier import Classifier
+from dlcli.models.parts.classifier import Classifier
 
 PADDING, UNKNOWN = 0, 1  # ids that are no words, as every vocabulary has them
 AWAY = -1e9  # e to this is 0, and no score outweighs it

@@ -1,0 +1,1 @@
+"""What models share: no models themselves."""

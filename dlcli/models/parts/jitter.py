@@ -1,0 +1,47 @@
+"""Pictures moved, stretched and mirrored, otherwise each time: more of them than there are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlcli import nn
+
+MARGIN = 8  # one in so many pixels is as far as a picture is continued by its mirror image
+STRETCH = 0.2  # at most: longer or shorter, in each direction by itself
+
+
+class Jitter(nn.Stream):
+    """(N, …, H, W, C) on the host: of each sample, with all pictures that belong to it, a random
+    window of its mirrored continuation, resampled to its size, and every other one turned left to
+    right.
+
+    Isola et al. 2017 cut windows of 256 pixels out of 286; so do these, and stretch them besides.
+    """
+
+    def forward(self, *inputs: np.ndarray) -> np.ndarray:
+        (x,) = inputs
+        height, width = x.shape[-3:-1]
+        draws = self.next().uniform(len(x), 5)
+        margin = min(height, width) // MARGIN
+        beyond = [(0, 0)] * (x.ndim - 3) + [(margin, margin), (margin, margin), (0, 0)]
+        wide = np.pad(x, beyond, mode="reflect")
+        out = np.empty_like(x)
+        for i, (tall, broad, top, left, turned) in enumerate(draws):
+            cut = _line(wide[i], -3, height, tall, top)
+            cut = _line(cut, -2, width, broad, left)
+            out[i] = cut[..., ::-1, :] if turned < 0.5 else cut
+        return out
+
+
+def _line(x: np.ndarray, axis: int, n: int, stretch: float, place: float) -> np.ndarray:
+    """n points along an axis of x, between its own in proportion. stretch, place: in [0, 1), how
+    far apart they are and where they begin.
+    """
+    size = x.shape[axis]
+    step = 1 + STRETCH * (2 * stretch - 1)
+    room = size - 1 - (n - 1) * step
+    at = max(room, 0.0) * place + np.arange(n) * min(step, (size - 1) / max(n - 1, 1))
+    low = np.clip(at.astype(np.int64), 0, size - 2)
+    share = (at - low).astype(x.dtype).reshape(n, *(1,) * (-axis - 1))
+    found: np.ndarray = np.take(x, low, axis) * (1 - share) + np.take(x, low + 1, axis) * share
+    return found
