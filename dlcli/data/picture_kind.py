@@ -9,15 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dlcli.data.image_kind import Images
-from dlcli.data.normalize import Normalize
 
 if TYPE_CHECKING:
     from dlcli.data.dataset import Dataset
-
-HALF = 127.5  # of 255
+    from dlcli.data.normalize import Normalize
 
 
 class Pictures(Images):
@@ -41,13 +37,11 @@ class Pictures(Images):
 
     def fit(self, dataset: Dataset) -> Normalize:
         """0 … 255 to −1 … 1, whatever the images."""
+        import numpy as np
+
+        from dlcli.data.normalize import Normalize
+
         return Normalize(np.full(dataset.shape[-1], 0.5), np.full(dataset.shape[-1], 0.5))
-
-
-def to_pixels(x: np.ndarray) -> np.ndarray:
-    """From [−1, 1] back to uint8; what lies beyond is cut."""
-    found: np.ndarray = np.clip(np.rint((x + 1) * HALF), 0, 255).astype(np.uint8)
-    return found
 
 
 KIND = Pictures()

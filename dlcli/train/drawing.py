@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.codes import codes
-from dlcli.data.picture_kind import to_pixels
+from dlcli.data.pixels import to_pixels
 from dlcli.errors import NonFiniteError, UsageError
 from dlcli.train import drawn, likeness
 from dlcli.train.drawn import FRECHET, JUDGED, Evaluation

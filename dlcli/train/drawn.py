@@ -14,7 +14,7 @@ import numpy as np
 from dlcli.data import mosaic
 from dlcli.data.codes import codes
 from dlcli.data.loader import Loader
-from dlcli.data.picture_kind import to_pixels
+from dlcli.data.pixels import to_pixels
 from dlcli.errors import DataError, NonFiniteError
 from dlcli.train import atomic, jsonfile, likeness
 from dlcli.train.evaluate import inference

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlcli.data import mosaic
 from dlcli.data.codes import codes
-from dlcli.data.picture_kind import to_pixels
+from dlcli.data.pixels import to_pixels
 from dlcli.train import atomic
 from dlcli.train.evaluate import inference
 from dlcli.train.protocol import Quiet

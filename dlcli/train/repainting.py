@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.data.picture_kind import to_pixels
+from dlcli.data.pixels import to_pixels
 from dlcli.errors import DataError, NonFiniteError, UsageError
 from dlcli.train import drawn
 from dlcli.train.drawn import Evaluation

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.data import mosaic
-from dlcli.data.picture_kind import to_pixels
+from dlcli.data.pixels import to_pixels
 from dlcli.train.evaluate import inference
 from dlcli.train.gallery import Film
 from dlcli.train.likeness import evenly

@@ -125,4 +125,10 @@ def test_the_line_of_an_epoch_fits_a_terminal():
     line = epoch_line(record, 30, {"accuracy": ".2%"})
     assert line == ("epoch 30/30  loss 0.0005, val 0.0188  accuracy 100.00%, val 100.00%  12,346/s")
     assert len(line) < 80
-    assert epoch_line({"epoch": 1, "val_loss": 2.0}, 3, {}) == "epoch 1/3  val 2.0000"
+    assert epoch_line({"epoch": 1, "val_loss": 2.0}, 3, {}) == "epoch 1/3  val loss 2.0000"
+
+
+def test_the_line_of_a_game_shows_what_has_a_label():
+    record = {"epoch": 1, "loss": 2.0, "d_real": 0.75, "val_diversity": 1.0}
+    labels = {"d_real": "D(x)", "d_fake": "D(G(z))", "val_diversity": "diversity"}
+    assert epoch_line(record, 3, {}, labels) == "epoch 1/3  D(x) 0.75  diversity 1.00"

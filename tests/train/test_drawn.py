@@ -9,7 +9,8 @@ import pytest
 from dlcli.data.codes import codes
 from dlcli.data.dataset import ArraySplit
 from dlcli.data.image_kind import KIND as IMAGES
-from dlcli.data.picture_kind import KIND, to_pixels
+from dlcli.data.picture_kind import KIND
+from dlcli.data.pixels import to_pixels
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import DataError, NonFiniteError, UsageError
 from dlcli.models.cnn import Config as CnnConfig
