@@ -52,24 +52,24 @@ class Config:
     pictures that are kept of each domain. decay: of the generators' averaged weights.
     """
 
-    width: int = 24
-    blocks: int = 3
-    critic: int = 32
+    width: int = 16
+    blocks: int = 2
+    critic: int = 16
     strided: int = 2
     cycle: float = 10.0
     identity: float = 0.5
     loss: str = "lsgan"
     pool: int = 50
-    decay: float = 0.999
+    decay: float = 0.99
 
 
 def recipe(config: Config) -> dict[str, Any]:
     """Adam by the paper's momentum; there is no truth to choose by, the last checkpoint is it."""
     return {
-        "epochs": 20,
+        "epochs": 8,
         "batch_size": 4,
         "optimizer": "adam",
-        "lr": 4e-4,
+        "lr": 1e-3,
         "beta1": 0.5,
         "schedule": "cosine",
         "monitor": "step",

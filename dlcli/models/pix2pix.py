@@ -62,7 +62,7 @@ class Config:
 def recipe(config: Config) -> dict[str, Any]:
     """Adam by the paper's momentum."""
     return {
-        "epochs": 100,
+        "epochs": 120,
         "batch_size": 4,
         "optimizer": "adam",
         "lr": 1e-3,

@@ -264,16 +264,15 @@ def test_a_step_of_pix2pix_has_pytorch_s_losses_and_gradients():
         return theirs[f"{path}.weight"], theirs.get(f"{path}.bias")
 
     def generator(x):
+        x = F.leaky_relu(F.conv2d(x, *at("generator.first"), padding=1), 0.2)
         across = []
         for i in range(4):
-            x = F.leaky_relu(F.conv2d(x, *at(f"generator.down.{i}"), stride=2, padding=1), 0.2)
             across.append(x)
-        across.pop()
-        for i in range(3):
-            weight, bias = at(f"generator.up.{i}.conv")
-            x = F.relu(F.conv_transpose2d(x, weight, bias, stride=2, padding=1))
-            x = torch.cat([x, across.pop()], 1)
-        return torch.tanh(F.conv_transpose2d(x, *at("generator.last"), stride=2, padding=1))
+            x = F.leaky_relu(F.conv2d(x, *at(f"generator.down.{i}"), stride=2, padding=1), 0.2)
+        for i in range(4):
+            up = F.conv_transpose2d(x, *at(f"generator.up.{i}.conv"), stride=2, padding=1)
+            x = torch.cat([F.relu(up), across.pop()], 1)
+        return torch.tanh(F.conv2d(x, *at("generator.last"), padding=1))
 
     def critic(x, y):
         x = F.leaky_relu(F.conv2d(torch.cat([x, y], 1), *at("critic.0"), stride=2, padding=1), 0.2)

@@ -1,8 +1,14 @@
 """U-Net (Ronneberger et al. 2015) as pix2pix has it: pictures to pictures of the same size, halved
-to a few pixels and doubled again, with what was there at each size handed across.
+to a few pixels and doubled again, with what was there at each size handed across, the full one too.
+
+There is no norm: instance norm takes away how bright a picture is. Of photos made of the labels of
+facades the L1 was 0.96 of the median photo's with it and 0.94 without (held-out training pictures,
+after 30 epochs of L1 alone).
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from dlcli import nn
 from dlcli.engine.tape import apply
@@ -38,30 +44,28 @@ class Double(nn.Module):
 class UNet(nn.Module):
     """Pictures (N, H, W, inputs) to (N, H, W, outputs) in [−1, 1]. times: of halving, at least 1;
     H and W divide by 2^times. width: channels of the largest map within, doubled with every
-    halving up to WIDEST times.
+    halving up to WIDEST times. dropout: on the way up.
     """
 
     def __init__(self, inputs: int, outputs: int, times: int, width: int, dropout: float) -> None:
-        wide = [width * min(1 << i, WIDEST) for i in range(times)]
-        before = [inputs, *wide]
+        wide = [width * min(1 << i, WIDEST) for i in range(times + 1)]
+        self.first = nn.Conv2d(inputs, width, 3, padding=1, act=LEAKY)
         self.down = [
-            nn.Conv2d(before[i], wide[i], 4, stride=2, padding=1, act=LEAKY) for i in range(times)
+            nn.Conv2d(before, after, 4, stride=2, padding=1, act=LEAKY)
+            for before, after in pairwise(wide)
         ]
         self.up = []
-        for number, i in enumerate(reversed(range(1, times))):
-            across = 1 if number == 0 else 2  # times what comes from below: with the other side's
-            self.up.append(Double(across * wide[i], wide[i - 1], dropout))
-        self.last = nn.ConvTranspose2d(
-            wide[0] * (1 if times == 1 else 2), outputs, 4, stride=2, padding=1, act="tanh"
-        )
+        for i in reversed(range(times)):
+            across = 1 if i == times - 1 else 2  # with what there was of this size on the way down
+            self.up.append(Double(across * wide[i + 1], wide[i], dropout if i else 0.0))
+        self.last = nn.Conv2d(2 * width, outputs, 3, padding=1, act="tanh")
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
+        x = self.first(*inputs)
         across = []
-        for conv in self.down:
-            x = conv(x)
+        for halve in self.down:
             across.append(x)
-        across.pop()
+            x = halve(x)
         for double in self.up:
             x = apply("concat", double(x), across.pop())
         return self.last(x)
