@@ -127,12 +127,11 @@ class CpuExecutor(Executor):
     device = "cpu"
 
     def __init__(self, threads: int) -> None:
-        from dlcli_kernels import cpu
+        from dlcli_kernels.cpu_pool import Pool
 
         super().__init__()
         self.threads = threads
-        self.pool = cpu.Pool(threads)
-        self.flush_to_zero, self.restore = cpu.flush_to_zero, cpu.restore
+        self.pool = Pool(threads)
 
     def empty(self, spec: Spec) -> Any:
         return np.empty(spec.shape, spec.dtype)
@@ -144,12 +143,7 @@ class CpuExecutor(Executor):
         return array
 
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
-        state = self.flush_to_zero()
-        try:
-            with np.errstate(all="ignore"):
-                launch.run(outs, arrays, self.pool.run)
-        finally:
-            self.restore(state)
+        self.pool.carry_out(launch, outs, arrays)
 
     def close(self) -> None:
         """Ends the threads."""

@@ -55,7 +55,8 @@ class Host:
 
     def __init__(self, threads: int | None = None, memory: int | None = None) -> None:
         """threads: every core if None. memory: bytes of the buffer that is written to flush."""
-        from .cpu import Pool, available_threads
+        from .cpu import available_threads
+        from .cpu_pool import Pool
 
         self.threads = threads or available_threads()
         self.pool = Pool(self.threads)
@@ -76,7 +77,7 @@ class Host:
         return array
 
     def run(self, launch: Launch, outs: Sequence[Any], ins: Sequence[Any]) -> None:
-        launch.run(outs, ins, self.pool.run)
+        self.pool.carry_out(launch, outs, ins)
 
     def flush(self) -> None:
         self.memory.flush()

@@ -4,7 +4,8 @@ Outputs, partial results and scratch are filled with NaN (integers with a sentin
 bands on both sides; inputs lie between bands of NaN and are hashed before and after; data are
 random and never zeros; the worst element is reported. Each case is run
 - in the op's own ranges (mostly one), in ranges of 3 rows, and on two threads that take turns at
-  every line, with and without the outputs that only backward needs: ranges share nothing;
+  every line, with and without the outputs that only backward needs: ranges share nothing; and
+  without Python in between, where it can be written down;
 - with new values in the same arrays (as a replayed plan has them) that have ties and zeros, in the
   smallest ranges from the last to the first: nothing is kept from one call to the next, and no
   range writes into its neighbours;
@@ -38,19 +39,16 @@ from .check_compare import (
 )
 from .check_data import (
     Failed,
-    Guarded,
-    bands_intact,
     digest,
     dtype_of,
-    guard_value,
     make_inputs,
     make_ties,
-    place,
     refill,
 )
 from .check_device import run_on_target
 from .check_grad import call_references, decompose_error, gradient_error
-from .launch import Launch, Runner, serial
+from .check_run import can_be_written, run_guarded, run_written
+from .launch import Launch
 from .lockstep import lockstep
 from .raw import target
 from .registry import Variant
@@ -65,6 +63,7 @@ __all__ = [
     "gradient_error",
     "make_inputs",
     "run_guarded",
+    "run_written",
     "verify",
 ]
 
@@ -89,62 +88,6 @@ class Result:
     def __str__(self) -> str:
         outcome = "ok" if self.ok else self.reason
         return f"{self.op}/{self.variant} [{self.case}] {self.precision}: {outcome}"
-
-
-def _poisoned(launch: Launch) -> Callable[..., None]:
-    """The launch's kernel, its partial results and scratch filled with NaN, its scratch guarded."""
-    kernel = launch.kernel
-
-    def call(*arrays: Any, **named: Any) -> None:
-        for array, is_sum in zip(arrays, launch.partial, strict=False):  # outputs stand first
-            if is_sum and array is not None:
-                array.fill(guard_value(array.dtype))
-        if launch.scratch is not None:
-            guarded = Guarded(launch.scratch.shape, launch.scratch.dtype)
-            named["scratch"] = guarded.array
-        kernel(*arrays, **named)
-        if launch.scratch is not None and not guarded.intact():
-            raise Failed("scratch: written outside the array")
-
-    return call
-
-
-def run_guarded(
-    op: Op,
-    variant: Variant,
-    ins: Sequence[np.ndarray | None],
-    attrs: dict[str, Any],
-    *,
-    rows: int | None = None,
-    optional: bool = True,
-    runner: Runner = serial,
-) -> dict[str, np.ndarray]:
-    """Runs a variant into guarded, NaN-filled outputs: these and the inout operands, by name.
-
-    rows: rows per range (None: the op's own). optional: whether the outputs that only backward
-    needs are made. runner: who runs the ranges. Raises Failed on a write where it may not write.
-    """
-    specs = specs_of(ins)
-    launch = Launch(op, variant, specs, attrs, rows=rows, optional=optional)
-    launch.kernel = _poisoned(launch)
-    given = {
-        name: place(a) if name in op.inout else a
-        for name, a in zip(op.inputs, ins, strict=True)
-        if a is not None
-    }
-    before = {name: digest(a) for name, a in given.items() if name not in op.inout}
-    guards = [None if s is None else Guarded(s.shape, s.dtype) for s in launch.outputs]
-    with np.errstate(all="ignore"):
-        outs = [None if g is None else g.array for g in guards]
-        launch.run(outs, [given.get(name) for name in op.inputs], runner)
-    found = {n: g.array for n, g in zip(launch.names, guards, strict=True) if g is not None}
-    for name, array in (*found.items(), *given.items()):
-        if not bands_intact(array):
-            raise Failed(f"{name}: written outside the array")
-    for name, hashed in before.items():
-        if digest(given[name]) != hashed:
-            raise Failed(f"{name}: an input was modified")
-    return {**found, **{name: given[name] for name in op.inout if name in given}}
 
 
 def _backwards(task: Callable[[int], None], count: int) -> None:
@@ -198,6 +141,8 @@ def _runs(
         turns = lockstep(str(getattr(variant.module, "__file__", "")))
         random += [_Run(f"in ranges of {rows}", {"rows": rows})]
         random += [_Run(f"in ranges of {quarter} by turns", {"rows": quarter, "runner": turns})]
+        if can_be_written(op, variant, ins, attrs):
+            random += [_Run(f"written down in ranges of {rows}", {"rows": rows}, run_written)]
         ties += [_Run(f"in ranges of {few}, last first", {"rows": few, "runner": _backwards})]
         nan += [_Run(f"in ranges of {rows}", {"rows": rows})]
     if op.optional:

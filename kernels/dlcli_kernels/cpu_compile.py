@@ -13,6 +13,7 @@ import numba
 from numba.core import event
 
 from . import cache
+from .cpu_record import recordable
 
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # never nnan or ninf: a NaN must survive
 
@@ -59,13 +60,13 @@ def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     }
     plain = numba.njit(**settings)
     if folder is None:
-        return plain(function)
+        return recordable(plain(function))
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)  # read once, when caching is enabled for the function
     try:
-        return numba.njit(cache=True, **settings)(function)
+        return recordable(numba.njit(cache=True, **settings)(function))
     except RuntimeError:  # a function that stands in no file cannot be cached
-        return plain(function)
+        return recordable(plain(function))
     finally:
         numba.config.CACHE_DIR = before
 

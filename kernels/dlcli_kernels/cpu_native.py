@@ -7,6 +7,7 @@ bounded time, and gives way to a sibling hyper-thread with `pause`.
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from functools import cache
@@ -114,27 +115,49 @@ def _store(typingctx: Any, address: Any, value: Any) -> Any:
     return types.void(types.intp, types.int64), codegen
 
 
+@intrinsic
+def _add(typingctx: Any, address: Any, value: Any) -> Any:
+    """Adds to a word at once, and gives what it was before."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], INT64.as_pointer())
+        return builder.atomic_rmw("add", pointer, args[1], "acq_rel")
+
+    return types.int64(types.intp, types.int64), codegen
+
+
+@intrinsic
+def _call(typingctx: Any, function: Any, words: Any, bases: Any) -> Any:
+    """Calls a trampoline (`cpu_trampoline.py`)."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        signature = ir.FunctionType(ir.VoidType(), [INT64, INT64])
+        target = builder.inttoptr(args[0], signature.as_pointer())
+        builder.call(target, args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def _yield(typingctx: Any) -> Any:
+    """Lets another thread have the core, where the system has a call for it."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if os.name == "posix":
+            signature = ir.FunctionType(ir.IntType(32), [])
+            builder.call(
+                cgutils.get_or_insert_function(builder.module, signature, "sched_yield"), []
+            )
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 @kernel
 def _pauses(n):  # type: ignore[no-untyped-def]
     for _ in range(n):
         _pause()
-
-
-@kernel
-def await_ticket(posted, finished, seen, pauses, delay):  # type: ignore[no-untyped-def]
-    """Says in `finished` that ticket `seen` is done, then waits until another stands in `posted`.
-
-    posted, finished: addresses of int64 words. Gives up after `pauses`; after a new ticket it
-    waits for another `delay` pauses. Both stores and loads happen outside the GIL.
-    """
-    _store(finished, seen)
-    for _ in range(pauses):
-        if _load(posted) != seen:
-            for _ in range(delay):
-                _pause()
-            return True
-        _pause()
-    return False
 
 
 @kernel

@@ -51,11 +51,13 @@ class Launch:
     ) -> None:
         self.op, self.variant, self.attrs = op, variant, dict(attrs)
         specs = op.outputs(ins, attrs)
+        self.specs = tuple(ins)
         self.names = tuple(specs)
         self.outputs: tuple[Spec | None, ...] = tuple(
             spec if optional or name not in op.optional else None for name, spec in specs.items()
         )
         self.scratch = variant.workspace(ins, attrs)
+        self.runs, self.program, self.not_native = 0, None, ""  # `cpu_pool.py` writes it down
         self.kernel = variant.run
         axes = dict(op.cut_axes(ins, attrs) or {})
         operands = (*self.outputs, *ins)
@@ -105,35 +107,56 @@ class Launch:
 
         ValueError if an inout operand is not contiguous: a copy of it would be updated instead.
         """
-        ins = [
-            a if a is None else self._plain(name, a)
-            for name, a in zip(self.op.inputs, ins, strict=True)
-        ]
-        if len(self.ranges) == 1:
-            self._call((*outs, *ins), 0)
-            return
+        ins = self.plain(ins)
+        several = len(self.ranges) > 1
         sums = [
             np.empty((len(self.ranges), *out.shape), out.dtype)
-            if is_sum and out is not None
+            if is_sum and several and out is not None
             else None
             for out, is_sum in zip(outs, self.partial, strict=True)
         ]
-
-        def task(i: int) -> None:
-            lo, hi = self.ranges[i]
-            mine = (out if s is None else s[i, ...] for out, s in zip(outs, sums, strict=True))
-            self._call(
-                [
-                    a if axis is None or a is None else a[(slice(None),) * axis + (slice(lo, hi),)]
-                    for a, axis in zip((*mine, *ins), self.axes, strict=True)
-                ],
-                lo,
-            )
-
-        runner(task, len(self.ranges))
+        if not several:
+            self.run_range(0, outs, ins, sums, self._own_scratch())
+            return
+        runner(lambda i: self.run_range(i, outs, ins, sums, self._own_scratch()), len(self.ranges))
         for out, partials in zip(outs, sums, strict=True):
             if partials is not None:
                 np.add.reduce(partials, axis=0, out=out)
+
+    def run_range(
+        self, i: int, outs: Sequence[Any], ins: Sequence[Any], sums: Sequence[Any], scratch: Any
+    ) -> None:
+        """Range i of a run. sums: of each output that is one, the partial results, one per range;
+        None where there is one range.
+        """
+        lo, hi = self.ranges[i]
+        arrays = [*[o if s is None else s[i, ...] for o, s in zip(outs, sums, strict=True)], *ins]
+        if len(self.ranges) > 1:
+            arrays = [
+                a if axis is None or a is None else a[(slice(None),) * axis + (slice(lo, hi),)]
+                for a, axis in zip(arrays, self.axes, strict=True)
+            ]
+        extra: dict[str, Any] = {"start": lo} if self.op.offset else {}
+        if scratch is not None:
+            extra["scratch"] = scratch
+        self.kernel(*arrays, **self.attrs, **extra)
+
+    def plain(self, ins: Sequence[Any]) -> list[Any]:
+        """The inputs as `run` takes them: what is not contiguous is copied.
+
+        ValueError if an inout operand is not contiguous: a copy of it would be updated instead.
+        """
+        return [
+            a if a is None else self._plain(name, a)
+            for name, a in zip(self.op.inputs, ins, strict=True)
+        ]
+
+    def _own_scratch(self) -> np.ndarray | None:
+        if self.scratch is None:
+            return None
+        from .cpu import scratch
+
+        return scratch(self.scratch)
 
     def run_whole(
         self, outs: Sequence[Any], ins: Sequence[Any], empty: Callable[[Spec], Any]
@@ -167,17 +190,11 @@ class Launch:
 
     def _plain(self, name: str, array: Any) -> Any:
         """The array, or a C-contiguous, aligned, native copy: what every variant may rely on."""
+        if not isinstance(array, np.ndarray):  # a scalar of NumPy's
+            return np.asarray(array)
         flags = array.flags
         if flags.c_contiguous and flags.aligned and array.dtype.isnative:
             return array
         if name in self.op.inout:
             raise ValueError(f"{self.op.name}: {name} is updated in place and must be contiguous")
         return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-
-    def _call(self, arrays: Sequence[Any], start: int) -> None:
-        extra: dict[str, Any] = {"start": start} if self.op.offset else {}
-        if self.scratch is not None:
-            from .cpu import scratch
-
-            extra["scratch"] = scratch(self.scratch)
-        self.kernel(*arrays, **self.attrs, **extra)

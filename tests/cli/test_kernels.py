@@ -61,7 +61,7 @@ def test_a_list_has_the_format_that_is_asked_for(dlcli):
         return dlcli("kernels", "list", "add", "--format", form).out.splitlines()
 
     assert lines("csv")[0].startswith("op,variant,device,precision")
-    assert lines("md")[2].startswith("| add | cpu_numpy | cpu |")
+    assert lines("md")[2].startswith("| add | cpu_numba | cpu |")
     assert json.loads(lines("jsonl")[0])["op"] == "add"
     assert json.loads("".join(lines("json"))) == rows(dlcli, "add")
     assert "add" in lines("table")[2]
@@ -89,14 +89,14 @@ def test_a_verification_of_some_cases_says_so_and_random_ones_do_not_count(dlcli
 
 
 def record(cases, failed=0):
-    return Record("add", "cpu_numpy", "float32", "cpu", cases, 8, failed, 0.5)
+    return Record("add", "cpu_numba", "float32", "cpu", cases, 8, failed, 0.5)
 
 
 @pytest.fixture
 def variant():
     from dlcli_kernels import registry
 
-    return registry.variant(registry.op("add"), "cpu_numpy")
+    return registry.variant(registry.op("add"), "cpu_numba")
 
 
 def test_a_success_on_few_cases_replaces_neither_a_failure_nor_one_on_all(variant):
@@ -174,7 +174,7 @@ RESULT = {
             "reason": "",
             "kernels": [],
         }
-        for variant in ("cpu_numpy", "cpu_other")
+        for variant in ("cpu_numba", "cpu_other")
     ],
 }
 
@@ -185,18 +185,18 @@ def test_measured_figures_are_shown_from_a_file_or_the_folder_of_results(dlcli, 
     file.write_text(json.dumps(RESULT))
     (file.parent / "models.json").write_text('{"rows": []}')  # other results are none of ours
     for more in ((), ("--results", file)):
-        shown = dlcli("kernels", "show", "add/cpu_numpy", *more).out.splitlines()[-1]
+        shown = dlcli("kernels", "show", "add/cpu_numba", *more).out.splitlines()[-1]
         assert shown.split("  ")[0] == "x=3"
         for figure in ("12.3", "1,234", "25% memory", "a machine", "here.json"):
             assert figure in shown
-    found = dlcli("kernels", "show", "add/cpu_numpy", "--json").json["figures"]
+    found = dlcli("kernels", "show", "add/cpu_numba", "--json").json["figures"]
     assert [row["cold_us"] for row in found] == [12.34]
 
 
 def test_a_file_that_holds_no_results_is_an_error_where_it_is_named(fails, tmp_path):
     for text in ("{", "[]", '{"kind": "other"}', json.dumps({**RESULT, "machine": None})):
         (tmp_path / "x.json").write_text(text)
-        said = fails(3, "kernels", "show", "add/cpu_numpy", "--results", "x.json")
+        said = fails(3, "kernels", "show", "add/cpu_numba", "--results", "x.json")
         assert "no result of `dlcli kernels bench`" in said
 
 

@@ -44,7 +44,7 @@ def quick(monkeypatch):
 def test_a_benchmark_is_a_table_with_the_machine_below_it(dlcli):
     result = dlcli(*ALONE)
     assert result.code == 0
-    assert "add/cpu_numpy" in result.out
+    assert "add/cpu_numba" in result.out
     assert "roofline, measured: GFLOP/s float32" in result.out
     assert "1 threads" in result.out
 
@@ -56,7 +56,7 @@ def test_the_json_document_holds_machine_roofline_and_every_time(dlcli):
     (row,) = found["rows"]
     assert (row["op"], row["variant"], row["ok"], row["sizes"]) == (
         "add",
-        "cpu_numpy",
+        "cpu_numba",
         True,
         {"N": 64},
     )
@@ -105,7 +105,7 @@ def test_a_sweep_is_drawn(dlcli, tmp_path):
     ("arguments", "said"),
     [
         (("kernels", "bench", "matmull"), "did you mean 'matmul'"),
-        (("kernels", "bench", "add", "--variant", "cpu_numpi"), "did you mean 'cpu_numpy'"),
+        (("kernels", "bench", "add", "--variant", "cpu_numbi"), "did you mean 'cpu_numba'"),
         (("kernels", "bench", "add", "--shape", "M=4"), "there is: N"),
         (("kernels", "bench", "conv2d", "--shape", "n=4"), "no size 'n'"),
         (("kernels", "bench", "add", "--shape", "N=x"), "'x' in 'N=x' is not allowed"),
@@ -115,7 +115,7 @@ def test_a_sweep_is_drawn(dlcli, tmp_path):
         (("kernels", "bench", "add", "--plot", "a.png"), "--plot draws a sweep"),
         (("kernels", "bench", "add", "-o", "a.xyz"), "which format"),
         (("kernels", "tune"), "which kernel"),
-        (("kernels", "tune", "add/cpu_numpy"), "declares anything to tune"),
+        (("kernels", "tune", "add/cpu_numba"), "declares anything to tune"),
         (("kernels", "compare", "absent.json", "absent.json"), "absent.json"),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_wrong_kernel_gets_no_time_and_ends_with_8(dlcli, tmp_path):
     result = dlcli(*ALONE, "--kernel-file", "cpu_wrong.py")
     assert result.code == 8
     assert "refused: wrong: out[(63,)]" in result.out
-    assert "add/cpu_numpy" in result.out
+    assert "add/cpu_numba" in result.out
     assert len(result.err.splitlines()) <= 3
     assert "add/cpu_wrong gets no time" in result.err
 
@@ -195,7 +195,7 @@ def test_the_same_or_faster_is_0(dlcli, bench_file):
 def test_slower_beyond_the_limit_is_8_and_names_the_kernel(dlcli, bench_file):
     result = dlcli(*compare(bench_file("base.json"), bench_file("new.json", 1.3)))
     assert result.code == 8
-    assert "add/cpu_numpy" in result.err
+    assert "add/cpu_numba" in result.err
     limit = ("--fail-slower", "50%")
     assert dlcli(*compare(bench_file("base.json"), bench_file("new.json", 1.3)), *limit).code == 0
 

@@ -69,7 +69,7 @@ def no_gpu(monkeypatch):
 def test_a_right_kernel_is_ok_in_every_case_with_its_worst_error(verify):
     done = verify("add", "--device", "cpu")
     assert done.code == 0, done.err
-    rows = [line.split() for line in done.out.splitlines() if line.startswith("add/cpu_numpy")]
+    rows = [line.split() for line in done.out.splitlines() if line.startswith("add/cpu_numba")]
     assert [row[1:7] for row in rows] == [[p, "cpu", "ok", "8", "of", "8"] for p in
                                           ("float32", "float64")]  # fmt: skip
     assert "share of the tolerance; seed " in done.out
@@ -109,7 +109,7 @@ def test_only_the_file_s_kernels_are_verified_unless_ops_are_named(verify, kerne
     found = verify(*option, "--json").json["results"]
     assert {result["variant"] for result in found} == {"wrong"}
     found = verify("add", "--device", "cpu", *option, "--json").json["results"]
-    assert {result["variant"] for result in found} == {"cpu_numpy", "wrong"}
+    assert {result["variant"] for result in found} == {"cpu_numba", "wrong"}
 
 
 def test_a_kernel_that_supports_no_case_is_not_verified(verify, kernel):
@@ -123,8 +123,8 @@ def test_a_kernel_that_supports_no_case_is_not_verified(verify, kernel):
     ("arguments", "said"),
     [
         (["ad"], "did you mean 'add'?"),
-        (["add/cpu_nunpy"], "did you mean 'cpu_numpy'?"),
-        (["add", "--variant", "cpu_nunpy"], "did you mean 'cpu_numpy'?"),
+        (["add/cpu_nunba"], "did you mean 'cpu_numba'?"),
+        (["add", "--variant", "cpu_nunba"], "did you mean 'cpu_numba'?"),
         (["add", "--cases", "many"], "it takes all, a number, or random:50"),
         (["add", "--cases", "random:0"], "it takes all, a number, or random:50"),
         (["add", "--cases", "randm:5"], "it takes all, a number, or random:50"),
@@ -163,7 +163,7 @@ def test_junit_has_a_suite_for_each_kernel_and_a_test_for_each_case(verify, kern
     suites = {
         s.get("name"): s for s in ET.parse(elsewhere / "out" / "kernels.xml").iter("testsuite")
     }
-    wrong, right = suites["add/wrong float32"], suites["add/cpu_numpy float32"]
+    wrong, right = suites["add/wrong float32"], suites["add/cpu_numba float32"]
     assert int(right.get("tests")) == len(right.findall("testcase")) == 8
     assert right.get("failures") == "0"
     assert int(wrong.get("failures")) == len(wrong.findall("testcase/failure")) > 0

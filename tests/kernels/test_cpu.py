@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from dlcli_kernels import cpu, cpu_native
+from dlcli_kernels import cpu, cpu_native, cpu_pool
 from dlcli_kernels.spec import Spec
 
 DENORMAL = np.float32(1e-40)
@@ -21,14 +21,14 @@ def flushes_to_zero():
 
 @pytest.fixture(params=[1, 2, 5], ids=lambda n: f"{n} threads")
 def pool(request):
-    pool = cpu.Pool(request.param)
+    pool = cpu_pool.Pool(request.param)
     yield pool
     pool.close()
 
 
 @pytest.fixture
 def pair():
-    pool = cpu.Pool(2)
+    pool = cpu_pool.Pool(2)
     yield pool
     pool.close()
 
@@ -129,7 +129,7 @@ def test_a_run_inside_a_range_is_serial_and_does_not_wait_for_itself(pool):
 
 
 def test_a_closed_pool_refuses_to_run():
-    pool = cpu.Pool(2)
+    pool = cpu_pool.Pool(2)
     pool.run(lambda i: None, 2)
     pool.close()
     with pytest.raises(RuntimeError, match="closed"):
@@ -137,7 +137,7 @@ def test_a_closed_pool_refuses_to_run():
 
 
 def test_a_job_that_ends_before_a_worker_comes_does_not_wait_for_it():
-    job = cpu._Job(lambda i: None, 3)
+    job = cpu_pool._Job(lambda i: None, 3)
     job.work()
     assert job.close() == []
     job.help(worker=0, ticket=1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dlcli_kernels import cpu, registry
+from dlcli_kernels import cpu_pool, registry
 from dlcli_kernels.check_data import make_inputs
 from dlcli_kernels.launch import MOST_PARTIALS, MOST_RANGES, Launch, serial
 from dlcli_kernels.spec import Op, Spec
@@ -12,7 +12,7 @@ RNG = np.random.default_rng
 
 @pytest.fixture(scope="module")
 def pools():
-    pools = {n: cpu.Pool(n) for n in (1, 2, 3)}
+    pools = {n: cpu_pool.Pool(n) for n in (1, 2, 3)}
     yield pools
     for pool in pools.values():
         pool.close()

@@ -9,7 +9,8 @@ from ..spec import Op, case, normal, uniform
 from .activations import ACTIVATIONS, CURVED, EPILOGUES, activate
 from .shared import BENCH, MANY, POINTWISE, PREFER, SHAPES, cut_rows, infer_binary
 
-NUMBA_FIRST = {("cpu", p): ("cpu_numba", "cpu_numpy") for p in ("float32", "float64")}
+BY_NUMPY = {("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")}
+OR_BY_NUMPY = {k: ("cpu_numba", *names) for k, names in BY_NUMPY.items()}  # for exp and tanh
 
 
 def infer_unary(x, *, act):
@@ -40,7 +41,7 @@ ACT = Op(
     + [case("large", x=uniform(-200, 200, 64), act=a) for a in ACTIVATIONS],
     bench=[case(x=normal(*s), act=a) for s in BENCH for a in ("relu", "tanh", "gelu")],
     sized=lambda N=MANY: case(x=normal(N), act="relu"),
-    prefer={**PREFER, **NUMBA_FIRST},
+    prefer={**PREFER, **OR_BY_NUMPY},
 )
 
 
@@ -74,7 +75,7 @@ ACT_GRAD = Op(
     + [case(saved=normal(*s), dout=normal(*s), act="relu") for s in SHAPES],
     bench=[case(saved=normal(*s), dout=normal(*s), act="relu") for s in BENCH],
     sized=lambda N=MANY: case(saved=normal(N), dout=normal(N), act="relu"),
-    prefer={**PREFER, **NUMBA_FIRST},
+    prefer={**PREFER, **OR_BY_NUMPY},
 )
 
 
@@ -101,7 +102,7 @@ ACT_CURVE = Op(
     + [case(saved=normal(*s), dout=normal(*s), act="tanh") for s in SHAPES],
     bench=[case(saved=normal(*s), dout=normal(*s), act="tanh") for s in BENCH],
     sized=lambda N=MANY: case(saved=normal(N), dout=normal(N), act="tanh"),
-    prefer=PREFER,
+    prefer={**PREFER, **BY_NUMPY},
 )
 
 
@@ -148,5 +149,5 @@ BIAS_ACT = Op(
     bench=[case(x=normal(64, 64, 64, 3), b=normal(3), act="tanh")]
     + [case(x=normal(*s), b=normal(s[-1]), act="relu") for s in BENCH],
     sized=lambda N=1 << 14, C=64: case(x=normal(N, C), b=normal(C), act="relu"),
-    prefer=PREFER,
+    prefer={**PREFER, **OR_BY_NUMPY},
 )

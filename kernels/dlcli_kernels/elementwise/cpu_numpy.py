@@ -7,7 +7,8 @@ Activations that have no line here run their row of `activations.py`.
 import numpy as np
 
 from .activations import ACTIVATIONS
-from .cpu_numba import SLOPES, leaky
+from .cpu_numba import bias_and_act
+from .cpu_numba import supports as is_plain
 
 
 def _relu(out, x):
@@ -73,48 +74,13 @@ def epilogue(z, bias, act):
     """z ← act(z + bias) in place, bias along the last axis: the end of a product or a convolution
     on a range still in the cache.
     """
+    if is_plain("bias_act", act=act) and z.flags.c_contiguous:
+        if bias is not None or act is not None:
+            bias_and_act(z, z, bias, act)
+        return
     if bias is not None:
         np.add(z, bias, out=z)
-    if act is not None:
-        if act in FORWARD:
-            FORWARD[act](z, z)
-        elif act in SLOPES and z.flags.c_contiguous:
-            leaky(z.reshape(-1), z.reshape(-1), z.dtype.type(SLOPES[act]))
-        else:
-            z[...] = ACTIVATIONS[act].forward(z)
-
-
-def add(out, x, y):
-    np.add(x, y, out=out)
-
-
-def mul(out, x, y):
-    np.multiply(x, y, out=out)
-
-
-def div(out, x, y):
-    np.divide(x, y, out=out)
-
-
-def fill(target, *, value):
-    target[...] = value
-
-
-def assign(target, x):
-    np.copyto(target, x)
-
-
-def add_to(target, x):
-    np.add(target, x, out=target)
-
-
-def scale(out, x, *, by):
-    np.multiply(x, x.dtype.type(by), out=out)
-
-
-def shift(out, x, *, by):
-    np.add(x, x.dtype.type(by), out=out)
-
-
-def sqrt(out, x):
-    np.sqrt(x, out=out)
+    if act in FORWARD:
+        FORWARD[act](z, z)
+    elif act is not None:
+        z[...] = ACTIVATIONS[act].forward(z)

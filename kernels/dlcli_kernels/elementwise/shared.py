@@ -17,7 +17,7 @@ def cut_rows(*specs, **attrs):
 
 
 PREFER = {
-    **{("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")},
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
     ("cuda", "float32"): ("cuda_raw_vector",),
 }
 MANY = 1 << 20  # elements where no size is given
