@@ -60,7 +60,9 @@ def fit(
     if output.settings.json:
         output.document(document)
     else:
-        _show(document, len(dataset.splits["test"]), dataset.kind, task, summary)
+        _show(document, len(dataset.splits["test"]), dataset.kind.many, task, summary)
+        commands = tasks.commands(task, model, document["run"], dataset.kind.argument)
+        output.note("\nnext:  " + "\n       ".join(commands))
 
 
 class Several:
@@ -118,7 +120,7 @@ STOPS = {
 }
 
 
-def _show(found: Mapping[str, Any], tested: int, kind: Any, task: Any, summary: Any) -> None:
+def _show(found: Mapping[str, Any], tested: int, many: str, task: Any, summary: Any) -> None:
     done = (
         "nothing was left to do, --epochs gives more"
         if summary.already_finished
@@ -127,13 +129,13 @@ def _show(found: Mapping[str, Any], tested: int, kind: Any, task: Any, summary: 
     rows = [
         ("stopped", f"{done or summary.stop}: {found['epochs']} epochs, {found['steps']:,} steps")
     ]
-    speed = f"{found['images_per_second']:,.0f} {kind.many}/s" if found["images_per_second"] else ""
+    speed = f"{found['images_per_second']:,.0f} {many}/s" if found["images_per_second"] else ""
     rows.append(("trained for", f"{found['seconds']:.1f} s  {speed}".rstrip()))
     best = found["best"]
     if best:
         rows.append(("best validation", f"{_figures(best, task, 'val_')} (epoch {best['epoch']})"))
     if found["test"]:
-        of = f"of that checkpoint, {tested:,} {kind.many} used for nothing else"
+        of = f"of that checkpoint, {tested:,} {many} used for nothing else"
         rows.append(("test", f"{_figures(found['test'], task)} ({of})"))
     rows.append(("run", str(found["run"])))
     if found["plot"]:
@@ -141,8 +143,6 @@ def _show(found: Mapping[str, Any], tested: int, kind: Any, task: Any, summary: 
     output.text()
     for key, value in rows:
         output.text(f"{key:<16} {output.printable(value)}")
-    output.note(f"\nnext:  dlcli eval {found['run']}")
-    output.note(f"       dlcli predict {found['run']} {kind.argument}")
 
 
 def _figures(record: Mapping[str, Any], task: Any, prefix: str = "") -> str:

@@ -64,6 +64,10 @@ class Drawing:
             judge=judge,
         )
 
+    def predicts(self, model: Any) -> bool:
+        """Whether it has codes of images."""
+        return hasattr(model, "recode")
+
     def predict(
         self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
@@ -71,7 +75,7 @@ class Drawing:
         (the root of the mean square, black and white 1 apart), and by a conditional model the
         "class" by which it is the most probable. UsageError: the model only draws.
         """
-        if not hasattr(trained.model, "recode"):
+        if not self.predicts(trained.model):
             what = f"{trained.info['name']} cannot predict"
             why = "it makes images, and says nothing of one"
             raise UsageError(what, why=why, hint="dlcli generate")
@@ -113,7 +117,7 @@ def remarks(record: Mapping[str, Any]) -> list[str]:
 class Painter:
     """New images."""
 
-    makes = "image"
+    makes, example = "image", "-n 64 -o grid.png"
 
     def __init__(self) -> None:
         self.options: dict[str, Any] = {"class": None, "interpolate": None}

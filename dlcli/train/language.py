@@ -156,7 +156,7 @@ def _pairs(trained: Trained, split: Any) -> Iterator[tuple[np.ndarray, np.ndarra
 class Writer:
     """New text, symbol by symbol."""
 
-    makes = "text"
+    makes, example = "text", ""
 
     def __init__(self) -> None:
         self.options = {

@@ -59,6 +59,10 @@ class Repainting:
         both = {**found.figures, **figures}
         return replace(found, figures=both, about={"ways": ways}, notes=notes, pictures=pictures)
 
+    def predicts(self, model: Any) -> bool:
+        """No: it makes pictures."""
+        return False
+
     def predict(
         self, trained: Trained, samples: list[Any], options: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
@@ -105,7 +109,7 @@ def compare(
 class Painter:
     """A picture repainted."""
 
-    makes = "image"
+    makes, example = "image", "--input PICTURE -o out.png"
 
     def __init__(self) -> None:
         self.options: dict[str, Any] = {"input": None, "direction": None}

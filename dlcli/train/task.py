@@ -85,7 +85,7 @@ class Task(Protocol):
     # Besides, a task may have a `generator`; `watcher(run, model, dataset, warn)`: an observer of
     # the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
     # with their defaults, which `evaluate` then takes as `options`, with `needs`: by a figure that
-    # is only measured with one of them, its name.
+    # is only measured with one of them, its name. `predicts(model)`: whether `predict` is for it.
 
     def evaluate(
         self,
@@ -114,11 +114,12 @@ class Task(Protocol):
 class Generator(Protocol):
     """What a task whose models make something new has as its `generator`.
 
-    makes: what comes of it, "text" or "image". options: those of `dlcli generate` that apply, with
-    their defaults.
+    makes: what comes of it, "text" or "image". example: what stands behind `dlcli generate RUN`.
+    options: those of `dlcli generate` that apply, with their defaults.
     """
 
     makes: str
+    example: str
     options: Mapping[str, Any]
 
     def check(self, trained: Trained, options: Mapping[str, Any]) -> list[str]:
@@ -139,6 +140,17 @@ def generator(task: Task, name: str) -> Generator:
     if found is None:
         why = "it says something of what it is given, and makes nothing new"
         raise UsageError(f"{name} cannot generate", why=why, hint="char-lm, word-lm and dcgan can")
+    return found
+
+
+def commands(task: Task, model: Any, run: str, argument: str) -> list[str]:
+    """What can be done with a trained run. argument: what samples are called on a command line."""
+    found = [f"dlcli eval {run}"]
+    if getattr(task, "predicts", lambda model: True)(model):
+        found.append(f"dlcli predict {run} {argument}")
+    maker = getattr(task, "generator", None)
+    if maker is not None:
+        found.append(f"dlcli generate {run} {maker.example}".rstrip())
     return found
 
 

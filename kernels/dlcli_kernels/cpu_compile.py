@@ -21,6 +21,11 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # never nnan or ninf: a NaN m
 # Files that hold no compiled code, nor a constant of one: an edit there costs no compilation.
 OTHERS = (
     "cuda",
+    "cpu_pool",
+    "cpu_program",
+    "cpu_record",
+    "cpu_trampoline",
+    "launch",
     "check",
     "bench",
     "cache",

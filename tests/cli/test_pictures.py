@@ -155,3 +155,12 @@ def test_an_empty_folder_and_one_with_too_few_pictures_are_named(dlcli, tmp_path
     assert (empty.code, few.code) == (3, 3)
     assert "empty" in empty.err
     assert "at least 3" in few.err
+
+
+def test_what_can_be_done_with_a_game_is_said_at_its_end_and_works(dlcli, tmp_path):
+    run = tmp_path / "run"
+    said = dlcli("train", "gan", *SHORT, "--out", run).err
+    commands = [line.strip() for line in said.split("next:")[1].splitlines()]
+    assert commands[1] == f"dlcli generate {run} -n 64 -o grid.png"
+    assert not any("predict" in command for command in commands)
+    assert dlcli("generate", run, *commands[1].split()[3:-1], tmp_path / "grid.png").code == 0
