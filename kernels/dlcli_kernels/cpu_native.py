@@ -55,24 +55,32 @@ def _write(typingctx: Any, value: Any) -> Any:
 
 
 @kernel
-def _swap(value):  # type: ignore[no-untyped-def]
-    before = _read()
-    _write(np.uint32(value))
-    return before
+def set_flush_to_zero():  # type: ignore[no-untyped-def]
+    """Sets flush-to-zero in this thread and returns the state before, for `set_state`. Does
+    nothing where there is no MXCSR.
+    """
+    if HAS_MXCSR:
+        before = _read()
+        _write(np.uint32(0x1F80 | FTZ_DAZ))
+        return before
+    return np.uint32(0)
+
+
+@kernel
+def set_state(state):  # type: ignore[no-untyped-def]
+    """Gives this thread back the state that `set_flush_to_zero` returned."""
+    if HAS_MXCSR:
+        _write(np.uint32(state))
 
 
 def flush_to_zero() -> int:
-    """Sets flush-to-zero in this thread and returns the state before, for `restore`.
-
-    Does nothing where there is no MXCSR.
-    """
-    return int(_swap(np.uint32(0x1F80 | FTZ_DAZ))) if HAS_MXCSR else 0
+    """`set_flush_to_zero`, from Python."""
+    return int(set_flush_to_zero())
 
 
 def restore(state: int) -> None:
-    """Gives this thread back the floating-point state that `flush_to_zero` returned."""
-    if HAS_MXCSR:
-        _swap(np.uint32(state))
+    """`set_state`, from Python."""
+    set_state(np.uint32(state))
 
 
 # --- waiting --------------------------------------------------------------------------------------

@@ -207,20 +207,7 @@ class Pool:
         shared: bool,
     ) -> None:
         program.pack(board.words, BASES + 8 * program.first, *addresses)
-        stages, tasks, calls = program.where
-        state = flush_to_zero()
-        perform(
-            board.address,
-            own.address,
-            stages,
-            len(program.stages),
-            tasks,
-            calls,
-            program.count,
-            shared,
-            self.pauses,
-        )
-        restore(state)
+        perform(board.address, own.address, program.address, shared, self.pauses)
 
     # --- functions ---
 

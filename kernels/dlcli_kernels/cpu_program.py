@@ -95,7 +95,9 @@ class Program:
         self.stages = np.array(stages, np.int64)
         self.tasks = np.array(tasks, np.int64)
         self.calls = np.array(calls, np.int64).reshape(-1, 2)
-        self.where = (self.stages.ctypes.data, self.tasks.ctypes.data, self.calls.ctypes.data)
+        places = (self.stages.ctypes.data, len(stages), self.tasks.ctypes.data)
+        self.words = np.array([*places, self.calls.ctypes.data, self.count], np.int64)
+        self.address = self.words.ctypes.data
         self.alone = all(count == 1 for _, count in stages)  # nothing to share
 
     def operands(self, outs: Sequence[Any], ins: Sequence[Any]) -> list[np.ndarray | None]:

@@ -8,7 +8,16 @@ then, and the caller waits for those who joined. So a worker that is late costs 
 from __future__ import annotations
 
 from .cpu_compile import kernel
-from .cpu_native import _add, _call, _load, _pause, _store, _yield
+from .cpu_native import (
+    _add,
+    _call,
+    _load,
+    _pause,
+    _store,
+    _yield,
+    set_flush_to_zero,
+    set_state,
+)
 
 # Words of a board, by their distance in bytes: each that threads write is on a cache line.
 TICKET = 0  # of the last job
@@ -56,16 +65,20 @@ def _find(board, operands):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def perform(board, own, stages, count, tasks, calls, operands, shared, pauses):  # type: ignore[no-untyped-def]
-    """Runs `count` stages, with the others on the board where `shared`.
+def perform(board, own, program, shared, pauses):  # type: ignore[no-untyped-def]
+    """Runs the stages of a program, with the others on the board where `shared`, denormals flushed
+    to zero.
 
-    The board's bases hold the addresses of the arrays' objects.
+    program: the address of five words: the stages and how many, the tasks, the calls, the number of
+    operands. The board's bases hold the addresses of the arrays' objects.
     """
+    state = set_flush_to_zero()
+    stages, operands = _load(program), _load(program + 32)
     _find(board, operands)
-    _store(board + TASKS, tasks)
-    _store(board + CALLS, calls)
+    _store(board + TASKS, _load(program + 16))
+    _store(board + CALLS, _load(program + 24))
     _store(board + OPERANDS, operands)
-    for s in range(count):
+    for s in range(_load(program + 8)):
         how_many = _load(stages + 16 * s + 8)
         _store(board + FIRST_TASK, _load(stages + 16 * s))
         _store(board + HOW_MANY, how_many)
@@ -84,6 +97,7 @@ def perform(board, own, stages, count, tasks, calls, operands, shared, pauses): 
             waited += 1
             if waited > pauses:
                 _yield()
+    set_state(state)
 
 
 @kernel

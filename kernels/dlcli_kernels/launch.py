@@ -17,7 +17,14 @@ from .spec import Op, Spec
 RANGE_BYTES = 1 << 17  # what one range touches: fits a core's L2 with room to spare
 MOST_RANGES = 16  # enough to balance threads; each costs a few microseconds of call overhead
 MOST_PARTIALS = 8  # each partial result is a whole copy of the output
+PLAIN = 0x101  # NumPy's flags of an array that is C-contiguous and aligned
 ALIGNMENT = 16  # bytes: the widest access of a kernel that runs on the whole range
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether it is an array, and not a scalar of NumPy's, that variants take as it is."""
+    return type(array) is np.ndarray and array.flags.num & PLAIN == PLAIN and array.dtype.isnative
+
 
 Runner = Callable[[Callable[[int], None], int], None]
 
@@ -147,7 +154,7 @@ class Launch:
         ValueError if an inout operand is not contiguous: a copy of it would be updated instead.
         """
         return [
-            a if a is None else self._plain(name, a)
+            a if a is None or _is_plain(a) else self._plain(name, a)
             for name, a in zip(self.op.inputs, ins, strict=True)
         ]
 
@@ -189,12 +196,7 @@ class Launch:
         return copy
 
     def _plain(self, name: str, array: Any) -> Any:
-        """The array, or a C-contiguous, aligned, native copy: what every variant may rely on."""
-        if not isinstance(array, np.ndarray):  # a scalar of NumPy's
-            return np.asarray(array)
-        flags = array.flags
-        if flags.c_contiguous and flags.aligned and array.dtype.isnative:
-            return array
+        """A C-contiguous, aligned, native copy: what every variant may rely on."""
         if name in self.op.inout:
             raise ValueError(f"{self.op.name}: {name} is updated in place and must be contiguous")
         return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
