@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix hold their counts
+MOST_LABELS = 30  # classes up to which each has its name at the axes
+MOST_LETTERS = 18  # of a class's name
+PAIRS = 12  # of classes that are named beside a large matrix, those mixed up most
 
 
 def __getattr__(name: str) -> Any:
@@ -57,25 +60,54 @@ def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> No
     matrix: (K, K) counts. OSError: the file cannot be written.
     """
     import numpy as np
+    from matplotlib.colors import PowerNorm
 
     counts = np.asarray(matrix)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(3.0 + 0.45 * len(classes), 16.0)
+    side = min(3.0 + 0.36 * len(classes), 7.2)
     with figure_at(path, (side + 1.0, side)) as figure:
         panel = figure.subplots()
-        image = panel.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-        figure.colorbar(image, ax=panel, label="share of the true class")
-        ticks = range(len(classes))
-        labels = [plain(name) for name in classes]
-        panel.set_xticks(ticks, labels=labels, rotation=90)
-        panel.set_yticks(ticks, labels=labels)
+        # of many classes, what is rare must be seen without a number
+        norm = PowerNorm(1.0 if len(classes) <= MOST_NUMBERS else 0.5, 0.0, 1.0)
+        image = panel.imshow(share, cmap="Blues", norm=norm)
+        figure.colorbar(image, ax=panel, label="share of the true class", shrink=0.8)
+        ticks = range(0, len(classes), -(-len(classes) // MOST_LABELS))
+        labels = [label(classes[k]) for k in ticks]
+        small = {"fontsize": 7} if len(classes) > MOST_NUMBERS else {"fontsize": 8}
+        panel.set_xticks(ticks, labels=labels, rotation=90, **small)
+        panel.set_yticks(ticks, labels=labels, **small)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")
-        panel.set_title(plain(title))
+        figure.suptitle(plain(title), fontsize=10)
         if len(classes) <= MOST_NUMBERS:
             for (i, j), count in np.ndenumerate(counts):
-                colour = "white" if share[i, j] > 0.5 else "black"
+                colour = "white" if share[i, j] > 0.5 else "black" if count else "#94a3b8"
                 panel.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=7)
+        elif pairs := _mixed_up(counts, classes):
+            figure.supxlabel(f"mixed up most\n{pairs}", fontsize=7)
+
+
+def _mixed_up(counts: Any, classes: Sequence[str]) -> str:
+    """The classes that are taken for another one most often: "cat for dog 12 of 100"."""
+    import numpy as np
+
+    wrong = counts - np.diag(np.diagonal(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
+    cells = [divmod(int(cell), len(classes)) for cell in order if wrong.flat[cell]]
+    told = [
+        f"{label(classes[i])} for {label(classes[j])} {counts[i, j]} of {counts[i].sum()}"
+        for i, j in cells
+    ]
+    # three in a line: matplotlib's own wrapping is not known to its layout
+    return "\n".join(" · ".join(told[at : at + 3]) for at in range(0, len(told), 3))
+
+
+def label(text: str, letters: int = MOST_LETTERS) -> str:
+    """A class's name in a picture: on one line, not too long, no formula."""
+    line = " ".join(text.split()) or "(empty)"
+    if len(line) > letters:  # the end is kept too: names often differ in it
+        line = f"{line[: letters - letters // 3 - 1].rstrip()}…{line[-(letters // 3) :].lstrip()}"
+    return plain(line)
 
 
 def plain(text: str) -> str:

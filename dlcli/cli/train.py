@@ -120,7 +120,7 @@ def data_settings(function: Any) -> Any:
     " --epochs, --max-steps, --max-time, --patience and --until.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
-@click.option("--no-plots", is_flag=True, help="Do not draw RUN/plots/curves.png.")
+@click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
 @data_dir
 @device_options
 @precision
