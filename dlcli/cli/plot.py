@@ -74,7 +74,8 @@ def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> No
         ticks = range(0, len(classes), -(-len(classes) // MOST_LABELS))
         labels = [label(classes[k]) for k in ticks]
         small = {"fontsize": 7} if len(classes) > MOST_NUMBERS else {"fontsize": 8}
-        panel.set_xticks(ticks, labels=labels, rotation=90, **small)
+        upright = max(map(len, labels), default=0) > 2
+        panel.set_xticks(ticks, labels=labels, rotation=90 * upright, **small)
         panel.set_yticks(ticks, labels=labels, **small)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")

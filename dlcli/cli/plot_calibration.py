@@ -31,7 +31,6 @@ def calibration(found: Any, path: Path, title: str) -> None:
         above.plot([0, 1], [0, 1], "--", color="#475569", linewidth=1)
         above.set_ylabel("share that is right")
         above.set_ylim(0, 1.02)
-        above.legend(loc="upper left", fontsize=8)
         above.set_title(
             f"expected calibration error {found.error:.4f}, {int(found.count.sum()):,} samples",
             fontsize=9,
@@ -48,4 +47,5 @@ def calibration(found: Any, path: Path, title: str) -> None:
         for panel in (above, below):
             panel.grid(alpha=0.3)
             panel.set_axisbelow(True)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
         figure.suptitle(plain(title), fontsize=11)
