@@ -71,7 +71,7 @@ def _faded(picture: Any) -> Any:
 
 
 def _over(panel: Any, values: Any, colours: str, extent: Any = None) -> None:
-    """Values up to 1 (from -1, of two colours) over an image: the higher, the less shines through."""
+    """Values up to 1 (from -1, of two colours) over an image: high ones hide it most."""
     import numpy as np
 
     two = colours.startswith("RdBu")
