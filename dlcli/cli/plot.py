@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+COLOURS = {"training": "#1d4ed8", "validation": "#ea580c"}
+PANELS = 3  # beside each other
 MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix hold their counts
 MOST_LABELS = 30  # classes up to which each has its name at the axes
 MOST_LETTERS = 18  # of a class's name
@@ -38,13 +40,21 @@ def curves(
     records: lines of metrics.jsonl; a figure that a line lacks is left out of its curve.
     OSError: the file cannot be written.
     """
-    with figure_at(path, (4.5 * len(figures), 3.6)) as figure:
-        panels = figure.subplots(1, len(figures), squeeze=False)[0]
-        for panel, name in zip(panels, figures, strict=True):
-            for key, label in ((name, "training"), (f"val_{name}", "validation")):
+    told = [f for f in figures if any(r.get(k) is not None for r in records for k in _keys(f))]
+    shown = told or list(figures[:1])  # of a GAN, some are only measured now and then, or never
+    across = 2 if len(shown) == 4 else min(len(shown), PANELS)
+    down = -(-len(shown) // across)
+    with figure_at(path, (4.5 * across if across < 3 else 10.5, 3.4 * down + 0.2)) as figure:
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for panel in panels[len(shown) :]:
+            panel.set_axis_off()
+        for panel, name in zip(panels, shown, strict=False):
+            for key, part in zip(_keys(name), ("training", "validation"), strict=True):
                 known = [(r["epoch"], r[key]) for r in records if r.get(key) is not None]
                 if known:
-                    panel.plot(*zip(*known, strict=True), marker=".", label=label)
+                    panel.plot(
+                        *zip(*known, strict=True), marker=".", color=COLOURS[part], label=part
+                    )
             panel.set_xlabel("epoch")
             panel.xaxis.get_major_locator().set_params(integer=True)
             panel.set_ylabel(name)
@@ -52,6 +62,11 @@ def curves(
             if panel.lines:
                 panel.legend()
         figure.suptitle(plain(title))
+
+
+def _keys(figure: str) -> tuple[str, str]:
+    """What a line of metrics.jsonl calls a figure: of training, and of validation."""
+    return figure, f"val_{figure}"
 
 
 def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> None:

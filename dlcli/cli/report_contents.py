@@ -16,7 +16,7 @@ from dlcli.train.run import RunDir
 MIB = 1 << 20
 MOST_PICTURE = 8 * MIB  # bytes of a picture that goes into the page
 MOST_PICTURES = 48 * MIB  # of all of them
-MOST_SAMPLES = 4  # pictures of samples, the last ones
+MOST_SAMPLES = 2  # pictures of samples, the last ones
 MOST_EXPLANATIONS = 24
 MOST_EVALUATIONS = 20
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"GIF8": "image/gif", b"\xff\xd8\xff": "image/jpeg"}
@@ -73,7 +73,7 @@ def gather(run: RunDir) -> Contents:
         if value:
             found.evaluations[path.stem] = value
     found.pictures = list(_pictures(run.path, found.notes))
-    found.commands = _commands(run.path, found.config)
+    found.commands = _commands(run.path, found.config, found.facts["state"] == "finished")
     return found
 
 
@@ -85,13 +85,14 @@ def _read(read: Callable[[], Any], otherwise: Any, notes: list[str]) -> Any:
         return otherwise
 
 
-def _commands(path: Path, config: Mapping[str, Any]) -> list[str]:
+def _commands(path: Path, config: Mapping[str, Any], finished: bool) -> list[str]:
     place = shlex.quote(str(path))
     model = config.get("model")
     file = model.get("file") if isinstance(model, dict) else None
     own = f" --model-file {shlex.quote(str(path / Path(file).name))}" if file else ""
+    first = "runs reproduce" if finished else "train --resume"
     return [
-        f"dlcli runs reproduce {place}{own}",
+        f"dlcli {first} {place}{own}",
         f"dlcli train -c {shlex.quote(str(path / 'config.toml'))}{own}",
         f"dlcli eval {place}{own}",
     ]

@@ -48,7 +48,7 @@ def page(contents: Contents) -> str:
     """The whole page."""
     facts = contents.facts
     about = [f"{facts.get('model')} on {facts.get('data')}", str(facts["state"])]
-    if stop := facts.get("stop"):
+    if (stop := facts.get("stop")) and stop != "epochs":
         about.append(f"stopped by {stop}")
     sections = "\n".join(filter(None, _sections(contents)))
     return PAGE.substitute(
@@ -95,7 +95,7 @@ def _sections(contents: Contents) -> Iterator[str]:
     yield section("Settings", _pairs(run_facts.flat(contents.config)))
     yield section("Environment", _pairs(run_facts.flat(contents.env)))
     lines = "\n".join(text(line) for line in contents.commands)
-    yield section("Train it again", f"<pre>{lines}</pre>")
+    yield section("Again", f"<pre>{lines}</pre>")
 
 
 def section(title: str, body: str) -> str:
@@ -128,7 +128,7 @@ def _tiles(contents: Contents) -> str:
     facts = contents.facts
     tiles: list[tuple[str, Any]] = []
     monitor, best = facts.get("monitor"), facts.get("best") or {}
-    if isinstance(best, dict) and best.get(monitor) is not None:
+    if isinstance(best, dict) and isinstance(best.get(monitor), float):
         tiles.append((f"best {monitor}, epoch {best.get('epoch')}", best[monitor]))
     test = contents.evaluations.get("test", {})
     plain = [(k, v) for k, v in test.items() if isinstance(v, float)]

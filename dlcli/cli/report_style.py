@@ -31,7 +31,7 @@ dl { display: grid; gap: 0 1.6rem; margin: 0; font-size: .9rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); }
 dl div { display: flex; gap: .8rem; justify-content: space-between; padding: .25rem 0;
   border-bottom: 1px solid var(--line); }
-dt { color: var(--faint); }
+dt { color: var(--faint); max-width: 60%; flex: none; }
 dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .scroll { overflow: auto; max-height: 32rem; }
 table { width: 100%; border-collapse: collapse; font-size: .85rem; overflow-wrap: normal;
