@@ -87,14 +87,14 @@ def main(
     trained = build.restore(run, model_file)
     _check(trained)
     number = None if of is None else _number(of, trained.classes)
-    folder = atomic.make_folder(run / FOLDER if out is None else out)
+    folder = run / FOLDER if out is None else out
     found: list[dict[str, Any]] = []
     for item in _each(trained, images):
         if item.error:
             found.append({"input": item.name, "error": item.error})
             output.warn(f"{item.name}: {item.error}")
             continue
-        found.append(_explain(trained, item, number, patch, folder))
+        found.append(_explain(trained, item, number, patch, atomic.make_folder(folder)))
         about = found[-1]
         share = f"{about['class']} {about['probability']:.2%}"
         output.text(output.printable(f"{item.name}  {share}  {about['picture']}"))
@@ -115,7 +115,7 @@ def _check(trained: Any) -> None:
         return
     name = trained.info["name"]
     hint = "dlcli predict --explain weighs words" if hasattr(trained.model, "explain") else ""
-    why = f"its samples are {trained.kind.many}; images that are told apart can be explained"
+    why = "only a classifier of images can be"
     raise UsageError(f"{name} cannot be explained", why=why, hint=hint)
 
 

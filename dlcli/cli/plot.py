@@ -98,7 +98,9 @@ def confusion(matrix: Any, classes: Sequence[str], path: Path, title: str) -> No
         if len(classes) <= MOST_NUMBERS:
             for (i, j), count in np.ndenumerate(counts):
                 colour = "white" if share[i, j] > 0.5 else "black" if count else "#94a3b8"
-                panel.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=7)
+                how = {"ha": "center", "va": "center", "color": colour, "fontsize": 7}
+                # inside the panel, so that the layout, which takes its time, may pass it over
+                panel.text(j, i, str(count), **how).set_in_layout(False)
         elif pairs := _mixed_up(counts, classes):
             figure.supxlabel(f"mixed up most\n{pairs}", fontsize=7)
 
