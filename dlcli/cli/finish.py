@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,19 @@ def fit(
     recipe: Any,
     *,
     no_plots: bool,
+    logs: Sequence[str] = (),
     silent: bool = False,
     **more: Any,
 ) -> None:
     """Trains, measures the best checkpoint on the test part, and shows what came of it unless it is
-    silent.
+    silent. logs: modules of dlcli.train with a `Log`, an observer that writes into the run.
     """
     task = tasks.of(dataset.kind)
     with Display(task.figures, getattr(model, "shown", None)) as display:
         watchers: list[Any] = [display]
         if hasattr(task, "watcher"):
             watchers.append(task.watcher(run, model, dataset, output.warn))
+        watchers += [import_module(f"dlcli.train.{name}").Log(run) for name in logs]
         trainer = Trainer(model, dataset, recipe, run, observer=Several(watchers), **more)
         summary = trainer.fit()
     if silent:

@@ -122,3 +122,15 @@ def test_probabilities_can_be_gated(dlcli, fails, trained):
     assert dlcli("eval", trained, "--no-plots", *gates, "macro_ap=0.5").code == 0
     assert dlcli("eval", trained, "--no-plots", "--fail-over", "ece=0.000001").code == 8
     assert "did you mean 'macro_auc'" in fails(2, "eval", trained, "--fail-under", "macro_aux=1")
+
+
+def test_event_files_are_written_where_they_are_asked_for(dlcli, fails, tmp_path):
+    run = tmp_path / "run"
+    call = ("train", "cnn-small", "--max-steps", "3", "--no-plots", "--out", run)
+    assert dlcli(*call, "--log", "tensorboard").code == 0
+    (file,) = (run / "tensorboard").iterdir()
+    assert b"loss/step" in file.read_bytes()
+    more = ("--resume", run, "--max-steps", "5", "--no-plots", "--log", "tensorboard")
+    assert dlcli("train", *more).code == 0
+    assert len(list((run / "tensorboard").iterdir())) == 2
+    assert "did you mean 'tensorboard'" in fails(2, *call, "--log", "tensorbord")
