@@ -21,7 +21,7 @@ def explanation(picture: Any, maps: Mapping[str, Any], path: Path, title: str) -
 
     height, width = picture.shape[:2]
     across = min(max(width / height, 0.6), 1.8)
-    with figure_at(path, (4 * 2.1 * across + 0.4, 3.05)) as figure:
+    with figure_at(path, (4 * 2.1 * across + 0.4, 2.85)) as figure:
         seen, slope, cam, covered = figure.subplots(1, 4)
         show(seen, picture)
         seen.set_title("what the model sees", fontsize=9)
@@ -49,10 +49,10 @@ def explanation(picture: Any, maps: Mapping[str, Any], path: Path, title: str) -
 
 
 def _moved(found: Any) -> str:
-    """What of the probability is lost and won where parts are covered."""
+    """What of the probability is lost and won at most where parts are covered."""
     sides = ((float(found.max()), "lost (red)"), (-float(found.min()), "won (blue)"))
     told = [f"{share:.1%} {what}" for share, what in sides if share >= 0.0005]
-    return f"at most {', '.join(told)}" if told else "nothing is lost or won"
+    return ", ".join(told) if told else "nothing is lost or won"
 
 
 def _tiny(found: Any) -> float:
