@@ -24,6 +24,7 @@ from dlcli.train.task import Table
 __all__ = ["Evaluation", "attention", "evaluate", "inference", "predict_proba", "top_classes"]
 
 MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
+MOST_SHARES = 1 << 26  # probabilities that are kept: 256 MiB
 MOST_MISTAKES = 25  # that are listed, and drawn where samples are pictures
 Transform = Callable[[Any], Inputs]  # an encoder of samples
 
@@ -50,8 +51,9 @@ class Evaluation:
     columns predicted ones. per_class: {"precision", "recall", "f1"} (K,) float64, {"support",
     "predicted"} (K,) int64. macro, weighted: their means over classes, plain and by support.
     undefined: per figure the classes for which it is 0 / 0, which counts as 0. scores: what the
-    probabilities are worth, None where the model gives none (NaN). mistakes: the surest ones, the
-    surest first. pictures: of their samples, (H, W, C) uint8, where these are pictures.
+    probabilities are worth, None where the model gives none (NaN), or more than 67 million of them.
+    mistakes: the surest ones, the surest first. pictures: of their samples, (H, W, C) uint8, where
+    these are pictures.
     """
 
     samples: int
@@ -192,14 +194,15 @@ def evaluate(
         )
     ks = sorted({t for t in top_k if t <= k} | {1})
     total = metrics.Sums()
-    shares = np.empty((n, k), np.float32)
+    shares = np.empty((n, k), np.float32) if n * k <= MOST_SHARES else None
     confusion = np.zeros((k, k), dtype=np.int64)
     loader = Loader(split, normalize, batch_size, workers=workers)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
             logits = _logits(model, batch.inputs, k)
             hits = metrics.top_k_hits(logits, batch.y, ks)
-            shares[batch.indices] = np.exp(metrics.log_softmax(logits))
+            if shares is not None:
+                shares[batch.indices] = np.exp(metrics.log_softmax(logits))
             loss = metrics.cross_entropy(logits, batch.y).sum()
             total.add({"loss": loss, **{f"top {t}": h for t, h in hits.items()}}, len(batch.y))
             confusion += metrics.confusion_matrix(batch.y, logits.argmax(axis=1), k)
@@ -207,7 +210,8 @@ def evaluate(
                 on_batch(total.samples, n)
     means = total.means()
     figures, undefined = metrics.per_class(confusion)
-    scores = Scores(shares, split.labels) if np.isfinite(shares).all() else None
+    known = shares is not None and bool(np.isfinite(shares).all())
+    scores = Scores(shares, split.labels) if known else None
     return Evaluation(
         samples=n,
         classes=list(classes),
