@@ -74,6 +74,7 @@ def test_a_model_without_a_convolution_has_no_grad_cam():
     assert attribution.has_convolution(small())
     with pytest.raises(ValueError, match="no convolution"):
         attribution.grad_cam(model, IMAGE, 0)
+    assert tape._tape == []
 
 
 class Corner:

@@ -23,6 +23,12 @@ def test_the_checksum_is_that_of_the_published_vectors():
     assert tensorboard.crc32c(bytes(range(32))) == 0x46DD794E
 
 
+def test_a_record_is_the_one_that_tensorboard_writes():
+    """Its checksums are masked; these bytes are those of TensorBoard 2.21."""
+    written = "0500000000000000eab2043e627261696e92d279cb"
+    assert tensorboard.record(b"brain").hex() == written
+
+
 def records(data):
     """The data of each record, whose checksums hold."""
     while data:
