@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcli.cli import report_page
@@ -96,12 +96,11 @@ def test_names_from_outside_are_text_wherever_they_stand(dlcli, a_copy):
     assert dlcli("report", a_copy).code == 0
     page = page_of(a_copy)
     assert "script" not in page.tags
-    assert "b" not in page.tags or page.tags.count("b") == (
-        a_copy / "report.html"
-    ).read_text().count("<b>")
+    assert "Measured: <b>" in page.text
     assert page.text.count(NASTY) >= 8
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text() | st.floats() | st.integers() | st.booleans() | st.none())
 def test_every_value_becomes_a_cell_that_can_be_read_back(value):
     row = Page(report_page.table(["a"], [[value]]))
