@@ -81,7 +81,6 @@ def main(
     were images that could not be read.
     """
     from dlcli.cli import build
-    from dlcli.train import atomic
 
     build.device(device, threads, precision)
     trained = build.restore(run, model_file)
@@ -94,7 +93,7 @@ def main(
             found.append({"input": item.name, "error": item.error})
             output.warn(f"{item.name}: {item.error}")
             continue
-        found.append(_explain(trained, item, number, patch, atomic.make_folder(folder)))
+        found.append(_explain(trained, item, number, patch, folder))
         about = found[-1]
         share = f"{about['class']} {about['probability']:.2%}"
         output.text(output.printable(f"{item.name}  {share}  {about['picture']}"))
@@ -143,6 +142,7 @@ def _explain(
     """Draws one image, and says of it what --json has."""
     from dlcli.cli import plot
     from dlcli.nn import attribution
+    from dlcli.train import atomic
     from dlcli.train.evaluate import predict_proba
 
     model, classes = trained.model, trained.classes
@@ -163,7 +163,7 @@ def _explain(
         what = f"{trained.info['name']} cannot be explained"
         raise CheckpointError(what, why=str(error)) from error
     maps["occlusion"] = attribution.occlusion(model, x, chosen, side=patch)
-    path = _free(folder, item.name)
+    path = _free(atomic.make_folder(folder), item.name)
     (picture,) = trained.kind.pictures(samples)
     said = f"{classes[best]}, {shares[best]:.1%}"
     told = said if chosen == best else f"{classes[chosen]}, {shares[chosen]:.1%}; it says {said}"
