@@ -20,7 +20,7 @@ from dlcli.cli.options import (
     precision,
     thresholds,
 )
-from dlcli.errors import DlcliError, GateError, UsageError
+from dlcli.errors import GateError, UsageError
 
 
 @command(
@@ -72,7 +72,7 @@ from dlcli.errors import DlcliError, GateError, UsageError
     metavar="RUN",
     help="A classifier of the same images and classes, which looks at those that a model makes.",
 )
-@click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
+@click.option("--no-plots", is_flag=True, help="Draw and keep nothing in RUN.")
 @model_file
 @data_dir
 @device_options
@@ -102,7 +102,7 @@ def main(
     there are.
     """
     least, most = thresholds(fail_under, "--fail-under"), thresholds(fail_over, "--fail-over")
-    from dlcli.cli import build
+    from dlcli.cli import build, finish
     from dlcli.train import task as tasks
 
     build.device(device, threads, precision)
@@ -122,10 +122,14 @@ def main(
             on_batch=lambda done, total: bar.update(done),
             **more,
         )
-    plots = [] if no_plots else _plots(trained, dataset, split, found, other=data is not None)
+    other = data is not None
+    plots = [] if no_plots else finish.draw(trained.run, dataset, split, found, other=other)
+    if not no_plots:
+        finish.keep(trained.run, dataset, split, found, other=other)
     if output.settings.json:
         about = {"run": run, "data": dataset.name, "split": split}
-        output.document({**found.to_json(), **about, "plot": plots[0] if plots else None})
+        document = {**found.to_json(), **about, "plot": plots[0] if plots else None}
+        output.document({**document, "plots": plots})
     else:
         many = dataset.kind.many
         output.text(f"{dataset.name}, {split} part, {found.samples:,} {many}")
@@ -134,21 +138,6 @@ def main(
         if plots:
             output.note(f"\ndrawn in {', '.join(map(str, plots))}")
     _gate(found.figures, least, most)
-
-
-def _plots(trained: Any, dataset: Any, split: str, found: Any, *, other: bool) -> list[Path]:
-    """Draws into the run; a run that cannot be written to is no error."""
-    from dlcli.cli import plot
-
-    words = ([dataset.name] if other else []) + ([split] if split != "test" else [])
-    try:
-        folder = trained.run.folder("plots")
-        paths: list[Path] = found.draw(plot, folder, words, f"{dataset.name}, {split} part")
-    except (OSError, DlcliError) as error:
-        why = getattr(error, "strerror", None) or error
-        output.warn(f"nothing was drawn: {why}")
-        return []
-    return paths
 
 
 def _show(block: Any) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dlcli.cli import output
 from dlcli.cli.progress import Display
 from dlcli.errors import DlcliError
-from dlcli.train import checkpoint
+from dlcli.train import atomic, checkpoint, jsonfile
 from dlcli.train import task as tasks
 from dlcli.train.loop import Trainer
 from dlcli.train.task import Trained
 
+CURVES = "curves.png"
 BATCH = 256  # samples at a time; the figures do not depend on it
 
 
@@ -24,23 +27,27 @@ def fit(
     recipe: Any,
     *,
     no_plots: bool,
+    logs: Sequence[str] = (),
     silent: bool = False,
     **more: Any,
 ) -> None:
     """Trains, measures the best checkpoint on the test part, and shows what came of it unless it is
-    silent.
+    silent. logs: modules of dlcli.train with a `Log`, an observer that writes into the run.
     """
     task = tasks.of(dataset.kind)
     with Display(task.figures, getattr(model, "shown", None)) as display:
         watchers: list[Any] = [display]
         if hasattr(task, "watcher"):
             watchers.append(task.watcher(run, model, dataset, output.warn))
+        watchers += [import_module(f"dlcli.train.{name}").Log(run) for name in logs]
         trainer = Trainer(model, dataset, recipe, run, observer=Several(watchers), **more)
         summary = trainer.fit()
     if silent:
         return
     test = _test(run, model, dataset)
-    plot = None if no_plots else _plot(run, dataset, task)
+    plots = [] if no_plots else [*_curves(run, dataset, task), *draw(run, dataset, "test", test)]
+    if test:
+        keep(run, dataset, "test", test)
     document = {
         "run": run.path,
         "model": run.config()["model"]["name"],
@@ -55,7 +62,8 @@ def fit(
         "best": summary.best,
         "last": summary.last,
         "test": _known(test.figures, task) if test else None,
-        "plot": plot,
+        "plot": next((path for path in plots if path.name == CURVES), None),
+        "plots": plots,
     }
     if output.settings.json:
         output.document(document)
@@ -96,19 +104,52 @@ def _test(run: Any, model: Any, dataset: Any) -> Any:
     return tasks.of(kind).evaluate(trained, dataset, "test", batch_size=BATCH)
 
 
-def _plot(run: Any, dataset: Any, task: Any) -> Path | None:
+def _curves(run: Any, dataset: Any, task: Any) -> list[Path]:
     """Draws the learning curves; a run that cannot be written to now is no error."""
     from dlcli.cli import plot
 
-    try:
-        path = run.folder("plots") / "curves.png"
+    with written("the learning curves were not drawn"):
+        path = run.folder("plots") / CURVES
         figures = ("loss", *task.figures)
         plot.curves(run.metrics(), figures, path, f"{run.name}: {dataset.name}")
+        return [path]
+    return []
+
+
+def draw(run: Any, dataset: Any, split: str, found: Any, *, other: bool = False) -> list[Path]:
+    """Draws what an evaluation found, None for nothing, into the run.
+
+    other: it was measured on another dataset than the run's own. A run that cannot be written to is
+    no error.
+    """
+    from dlcli.cli import plot
+
+    if found is None:
+        return []
+    words = ([dataset.name] if other else []) + ([split] if split != "test" else [])
+    with written("nothing was drawn"):
+        title = f"{dataset.name}, {split} part"
+        paths: list[Path] = found.draw(plot, run.folder("plots"), words, title)
+        return paths
+    return []
+
+
+def keep(run: Any, dataset: Any, split: str, found: Any, *, other: bool = False) -> None:
+    """Writes the figures of an evaluation into the run, evaluations/<part>.json, for a report."""
+    name = "-".join(([dataset.name] if other else []) + [split])
+    about = {"data": dataset.name, "split": split}
+    with written("the figures were not kept"):
+        path = run.folder("evaluations") / f"{name}.json"
+        atomic.write_file(path, jsonfile.dumps({**found.to_json(), **about}))
+
+
+@contextmanager
+def written(what: str) -> Iterator[None]:
+    """What goes into the run besides; that it cannot be written now is a warning."""
+    try:
+        yield
     except (OSError, DlcliError) as error:
-        why = getattr(error, "strerror", None) or error
-        output.warn(f"the learning curves were not drawn: {why}")
-        return None
-    return path
+        output.warn(f"{what}: {getattr(error, 'strerror', None) or error}")
 
 
 STOPS = {
@@ -140,6 +181,8 @@ def _show(found: Mapping[str, Any], tested: int, many: str, task: Any, summary: 
     rows.append(("run", str(found["run"])))
     if found["plot"]:
         rows.append(("curves", str(found["plot"])))
+    if others := [path.stem for path in found["plots"] if path != found["plot"]]:
+        rows.append(("pictures", f"beside it: {', '.join(others)}"))
     output.text()
     for key, value in rows:
         output.text(f"{key:<16} {output.printable(value)}")

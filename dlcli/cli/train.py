@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dlcli.cli.options import (
+    Choice,
     Duration,
     Number,
     command,
@@ -120,7 +121,14 @@ def data_settings(function: Any) -> Any:
     " --epochs, --max-steps, --max-time, --patience and --until.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
-@click.option("--no-plots", is_flag=True, help="Do not draw RUN/plots/curves.png.")
+@click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
+@click.option(
+    "--log",
+    "logs",
+    type=Choice(["tensorboard"]),
+    multiple=True,
+    help="Write the figures of each step and epoch into RUN/tensorboard besides.",
+)
 @data_dir
 @device_options
 @precision
@@ -130,6 +138,7 @@ def main(
     resume: Path | None,
     dry_run: bool,
     no_plots: bool,
+    logs: tuple[str, ...],
     data_dir: Path | None,
     device: str,
     threads: int | None,
@@ -153,7 +162,7 @@ def main(
     sets = (*given["sets"], *_shorthands(given))
     about = {"model": model, "config_file": given["config_file"], "sets": sets}
     place = {"device": device, "threads": threads, "precision": precision}
-    place |= {"data_dir": data_dir, "no_plots": no_plots}
+    place |= {"data_dir": data_dir, "no_plots": no_plots, "logs": logs}
     if resume is not None:
         if dry_run or given["out"] or given["config_file"]:
             wrong = "--dry-run" if dry_run else "--out" if given["out"] else "-c"

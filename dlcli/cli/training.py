@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def new(
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
+    logs: Sequence[str] = (),
     silent: bool = False,
 ) -> RunDir | None:
     """The run, or None of a dry one. silent: without the figures at the end."""
@@ -72,7 +73,14 @@ def new(
             run.write_env(**executor.describe())
             output.note(f"{name} on {dataset.name}, in {run.path}")
             finish.fit(
-                run, made, dataset, recipe, model_info=info, no_plots=no_plots, silent=silent
+                run,
+                made,
+                dataset,
+                recipe,
+                model_info=info,
+                no_plots=no_plots,
+                logs=logs,
+                silent=silent,
             )
         kept = True
         return run
@@ -200,6 +208,7 @@ def resume(
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
+    logs: Sequence[str] = (),
 ) -> None:
     run = RunDir.open(path)
     asked = run.config()
@@ -249,4 +258,5 @@ def resume(
         run.write_env(**executor.describe())
         output.note(f"{name} on {dataset.name}, in {run.path}")
         info = _info(name, settings, file) if kept is None else None
-        finish.fit(run, made, dataset, recipe, resume=kept, model_info=info, no_plots=no_plots)
+        shown = {"no_plots": no_plots, "logs": logs}
+        finish.fit(run, made, dataset, recipe, resume=kept, model_info=info, **shown)

@@ -99,6 +99,10 @@ class Images:
 
         return np.stack(samples)
 
+    def pictures(self, samples: Any) -> list[Any]:
+        """(n, H, W, C) uint8 as n pictures (H, W, C), to be drawn."""
+        return list(samples)
+
     def parts(self, sample: Any, encoder: Any) -> list[str]:
         """Nothing that words could name."""
         return []

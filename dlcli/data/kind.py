@@ -71,7 +71,8 @@ class Kind(Protocol):
     stands for one where `dlcli predict` is explained. default: the dataset that is meant where none
     is named, None where one must be. shown: the dataset for which `dlcli models show` builds a
     model. options: the keys of [data] that it takes. task: what a model of such
-    samples is trained for, a module of `dlcli.train`.
+    samples is trained for, a module of `dlcli.train`. A kind whose samples can be drawn has
+    `pictures(samples)`, too: of those that a split gives, each as (H, W, C) uint8.
     """
 
     name: str

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from dlcli.errors import UsageError
 from dlcli.train import evaluate
@@ -19,8 +22,8 @@ class Classify:
     """See `task.Task`."""
 
     monitor = "val_accuracy"
-    least = ("accuracy", *MEANS)
-    most = ("loss",)
+    least = ("accuracy", *MEANS, "macro_auc", "macro_ap")
+    most = ("loss", "ece")
 
     def __init__(self) -> None:
         self.figures = {"accuracy": ".2%"}
@@ -35,15 +38,20 @@ class Classify:
         batch_size: int,
         on_batch: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
-        """Loss, accuracy, and per class what becomes of it."""
-        return evaluate.evaluate(
+        """Loss, accuracy, per class what becomes of it, and what the probabilities are worth."""
+        split = dataset.splits[part]
+        found = evaluate.evaluate(
             trained.model,
-            dataset.splits[part],
+            split,
             trained.encode,
             classes=trained.classes,
             batch_size=batch_size,
             on_batch=on_batch,
         )
+        if not found.mistakes or not hasattr(trained.kind, "pictures"):
+            return found
+        wrong = split.samples(np.array([mistake.index for mistake in found.mistakes]))
+        return dataclasses.replace(found, pictures=trained.kind.pictures(wrong))
 
     def predict(
         self, trained: Trained, samples: list[Any], options: Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,28 @@ from dlcli.errors import CheckpointError, DataError
 from dlcli.train import jsonfile, metrics
 from dlcli.train.metrics import top_classes
 from dlcli.train.protocol import Model
+from dlcli.train.scores import Scores
 from dlcli.train.task import Table
 
 __all__ = ["Evaluation", "attention", "evaluate", "inference", "predict_proba", "top_classes"]
 
 MOST_CLASSES = 20  # a larger confusion matrix is only drawn, not printed
+MOST_SHARES = 1 << 26  # probabilities that are kept: 256 MiB
+MOST_MISTAKES = 25  # that are listed, and drawn where samples are pictures
 Transform = Callable[[Any], Inputs]  # an encoder of samples
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A sample that is taken for another class: what the split calls it, and its position there;
+    the names of the classes, and the probability of the one that it is taken for.
+    """
+
+    sample: str
+    index: int
+    true: str
+    predicted: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,10 @@ class Evaluation:
     whose class is among the k most probable}. confusion: (K, K) int64, rows are true classes,
     columns predicted ones. per_class: {"precision", "recall", "f1"} (K,) float64, {"support",
     "predicted"} (K,) int64. macro, weighted: their means over classes, plain and by support.
-    undefined: per figure the classes for which it is 0 / 0, which counts as 0.
+    undefined: per figure the classes for which it is 0 / 0, which counts as 0. scores: what the
+    probabilities are worth, None where the model gives none (NaN), or more than 67 million of them.
+    mistakes: the surest ones, the surest first. pictures: of their samples, (H, W, C) uint8, where
+    these are pictures.
     """
 
     samples: int
@@ -47,13 +66,17 @@ class Evaluation:
     macro: dict[str, float]
     weighted: dict[str, float]
     undefined: dict[str, list[str]]
+    scores: Scores | None = None
+    mistakes: Sequence[Mistake] = ()
+    pictures: Sequence[np.ndarray] = ()
 
     @property
     def figures(self) -> dict[str, float]:
-        """ "loss", "accuracy", and the means over classes: "macro_f1"."""
+        """ "loss", "accuracy", the means over classes, "macro_f1", and those of `Scores`."""
         means = {"macro": self.macro, "weighted": self.weighted}
         every = {f"{m}_{k}": v for m, found in means.items() for k, v in found.items()}
-        return {"loss": self.loss, "accuracy": self.accuracy, **every}
+        scores = self.scores.figures if self.scores else {}
+        return {"loss": self.loss, "accuracy": self.accuracy, **every, **scores}
 
     def shown(self, many: str) -> list[str | Table]:
         """The figures, a table of the classes, and the confusion matrix if it is small enough."""
@@ -65,7 +88,7 @@ class Evaluation:
         for label, mean in (("macro mean", self.macro), ("weighted mean", self.weighted)):
             rows.append((label, *(f"{mean[f]:.4f}" for f in names), self.samples))
         blocks: list[str | Table] = [
-            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n",
+            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n{self._sureness()}",
             Table(("class", *names, many), rows),
         ]
         blocks += [
@@ -78,11 +101,34 @@ class Evaluation:
             blocks += ["", Table(("true \\ predicted", *self.classes), matrix)]
         return blocks
 
+    def _sureness(self) -> str:
+        found = self.figures
+        lines = {"auc": ("macro_auc", "area under ROC, the mean of the classes against the rest")}
+        lines["ece"] = ("ece", "by how much confidence and accuracy differ, on average")
+        known = [(name, found[key], what) for name, (key, what) in lines.items() if key in found]
+        return "".join(f"{name:<8}  {value:.4f}  {what}\n" for name, value, what in known)
+
     def draw(self, plots: Any, folder: Path, words: Sequence[str], title: str) -> list[Path]:
-        """The confusion matrix."""
-        path = folder / f"{'-'.join(('confusion', *words))}.png"
-        plots.confusion(self.confusion, self.classes, path, title)
-        return [path]
+        """The confusion matrix; ROC with precision and recall, calibration, and the surest mistakes
+        where there are such.
+        """
+
+        def place(name: str) -> Path:
+            return folder / f"{'-'.join((name, *words))}.png"
+
+        paths = [place("confusion")]
+        plots.confusion(self.confusion, self.classes, paths[0], title)
+        if self.scores:
+            paths += [place("roc"), place("calibration")]
+            plots.roc(self.scores, self.classes, paths[1], title)
+            plots.calibration(self.scores.calibration, paths[2], title)
+        mistakes = place("mistakes")
+        if self.pictures:
+            plots.mistakes(self.pictures, self.mistakes, mistakes, title)
+            paths.append(mistakes)
+        else:
+            mistakes.unlink(missing_ok=True)  # of an earlier model, which made some
+        return paths
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, "loss" and "accuracy" at the top; a figure that is not finite is None.
@@ -104,6 +150,8 @@ class Evaluation:
                 "confusion": self.confusion,
                 "classes": self.classes,
                 "undefined": self.undefined,
+                "scores": self.scores.figures if self.scores else None,
+                "mistakes": [asdict(mistake) for mistake in self.mistakes],
             }
         )
 
@@ -146,12 +194,15 @@ def evaluate(
         )
     ks = sorted({t for t in top_k if t <= k} | {1})
     total = metrics.Sums()
+    shares = np.empty((n, k), np.float32) if n * k <= MOST_SHARES else None
     confusion = np.zeros((k, k), dtype=np.int64)
     loader = Loader(split, normalize, batch_size, workers=workers)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
             logits = _logits(model, batch.inputs, k)
             hits = metrics.top_k_hits(logits, batch.y, ks)
+            if shares is not None:
+                shares[batch.indices] = np.exp(metrics.log_softmax(logits))
             loss = metrics.cross_entropy(logits, batch.y).sum()
             total.add({"loss": loss, **{f"top {t}": h for t, h in hits.items()}}, len(batch.y))
             confusion += metrics.confusion_matrix(batch.y, logits.argmax(axis=1), k)
@@ -159,6 +210,8 @@ def evaluate(
                 on_batch(total.samples, n)
     means = total.means()
     figures, undefined = metrics.per_class(confusion)
+    known = shares is not None and bool(np.isfinite(shares).all())
+    scores = Scores(shares, split.labels) if known else None
     return Evaluation(
         samples=n,
         classes=list(classes),
@@ -174,7 +227,22 @@ def evaluate(
             for name, where in undefined.items()
             if where.any()
         },
+        scores=scores,
+        mistakes=_mistakes(scores, split, classes) if scores else (),
     )
+
+
+def _mistakes(scores: Scores, split: Split, classes: Sequence[str]) -> list[Mistake]:
+    return [
+        Mistake(
+            sample=split.id(i),
+            index=i,
+            true=classes[split.labels[i]],
+            predicted=classes[scores.predicted[i]],
+            probability=float(scores.shares[i].max()),
+        )
+        for i in scores.mistakes(MOST_MISTAKES).tolist()
+    ]
 
 
 def predict_proba(

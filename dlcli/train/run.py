@@ -4,7 +4,7 @@
         config.toml      what was asked for, resolved        env.json    with what it ran
         metrics.jsonl    a line per validation               status.json running, finished, …
         checkpoints/     best/ and last/                     nan.json    after a NaN
-        samples/  plots/
+        samples/  plots/  evaluations/  explanations/  tensorboard/  report.html
 
 One process at a time writes in it, the one that holds the lock; anyone may read.
 """

@@ -151,7 +151,7 @@ def commands(task: Task, model: Any, run: str, argument: str) -> list[str]:
     maker = getattr(task, "generator", None)
     if maker is not None:
         found.append(f"dlcli generate {run} {maker.example}".rstrip())
-    return found
+    return [*found, f"dlcli report {run}"]
 
 
 def of(kind: Kind) -> Task:

@@ -88,3 +88,19 @@ def test_probabilities_come_in_batches_and_sum_to_one():
     assert model.sizes == [3, 3, 1]
     with pytest.raises(ValueError, match="no samples"):
         predict_proba(model, images[:0], plain)
+
+
+def test_what_probabilities_are_worth_is_left_out_where_they_are_nan_or_too_many(monkeypatch):
+    split = known([[9, 0, 0], [0, 5, 0]], [0, 0])
+    found = evaluate(Known(), split, plain, classes=CLASSES)
+    (mistake,) = found.mistakes
+    assert (mistake.sample, mistake.true, mistake.predicted) == ("test/1", "a", "b")
+    assert mistake.probability == pytest.approx(1 / (1 + 2 * np.exp(-5.0)))
+    assert "ece" in found.figures
+    nothing = evaluate(Known(), split, lambda x: x * np.float32("nan"), classes=CLASSES)
+    monkeypatch.setattr("dlcli.train.evaluate.MOST_SHARES", 5)
+    too_many = evaluate(Known(), split, plain, classes=CLASSES)
+    for other in (nothing, too_many):
+        assert (other.scores, other.mistakes, other.to_json()["scores"]) == (None, (), None)
+        assert "ece" not in other.figures
+    assert too_many.accuracy == found.accuracy
