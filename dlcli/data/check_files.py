@@ -99,11 +99,12 @@ class Sounds:
 
     def examine(self, path: Path) -> Any:
         from dlcli.data import wav
+        from dlcli.data.audio import MOST_SECONDS
         from dlcli.data.image_facts import content
 
         header = wav.probe(path)
         rate = header.rate
-        wav.read(path, rate, header.length(rate))
+        wav.read(path, rate, min(header.length(rate), MOST_SECONDS * rate))
         return Sound(rate, header.channels, header.length(rate) / rate, content(path))
 
     def summary(self, facts: Sequence[Any]) -> dict[str, Any]:

@@ -32,9 +32,7 @@ def exact(contents: Sequence[Hashable]) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def near(
-    thumbs: np.ndarray, *, most: int | None = None
-) -> tuple[list[list[int]], bool]:
+def near(thumbs: np.ndarray, *, most: int | None = None) -> tuple[list[list[int]], bool]:
     """Groups of images that look alike, and whether all pairs that might were compared.
 
     thumbs: (n, THUMB, THUMB) uint8. most: pairs to compare at most, MOST_COMPARED by default;

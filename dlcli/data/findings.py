@@ -1,4 +1,4 @@
-"""What `dlcli data check` finds: each kind of finding with how grave it is, and the whole report."""
+"""What `dlcli data check` finds: the kinds of findings, how grave each is, and the report."""
 
 from __future__ import annotations
 
