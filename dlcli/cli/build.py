@@ -125,7 +125,11 @@ def dataset(values: Mapping[str, Any], data_dir: Path | None, kind: Any) -> Any:
     from dlcli.data import catalog
 
     options = {key: value for key, value in values.items() if key != "source"}
-    return catalog.load(values["source"], data_dir=data_dir, kind=kind, **options)
+    found = catalog.load(values["source"], data_dir=data_dir, kind=kind, **options)
+    if n := len(found.left_out):
+        files = f"{n:,} file{'s' if n != 1 else ''} that cannot be read {'are' if n != 1 else 'is'}"
+        output.warn(f"{found.name}: {files} left out, {found.left_out[0].path} first")
+    return found
 
 
 def data_of(run: Any) -> dict[str, Any]:

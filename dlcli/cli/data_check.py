@@ -13,6 +13,8 @@ from dlcli.errors import DataError
 
 SHOWN = 5  # findings of a kind that are listed without -v
 MOST_CLASSES = 30  # in the table
+MOST_NAMES = 4  # in a finding
+JOINED = dict.fromkeys(("leak", "conflict", "duplicate"), " = ")  # by the end of a kind's name
 MIB = 1 << 20
 
 
@@ -36,11 +38,7 @@ def main(source: str, strict: bool, no_near: bool, kind: str | None, data_dir: P
     from dlcli.cli import data_source
 
     with output.Bar("checking", 0) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.update(done, f"of {total:,}")
-
-        report = data_source.check(source, kind, data_dir, not no_near, progress)
+        report = data_source.check(source, kind, data_dir, not no_near, bar.of)
     if output.settings.json:
         output.document(report.to_json())
     else:
@@ -73,7 +71,9 @@ def _show(report: Any) -> None:
         output.text(f"\n{about.severity}: {about.title} ({len(found):,})")
         shown = found if output.settings.verbose else found[:SHOWN]
         for one in shown:
-            names = " = ".join(one.samples[:4]) + (" = …" if len(one.samples) > 4 else "")
+            sign = JOINED.get(kind.split("-")[-1], ", ")
+            names = sign.join(one.samples[:MOST_NAMES])
+            names += f"{sign}…" if len(one.samples) > MOST_NAMES else ""
             output.text(output.printable(f"  {names}" + (f": {one.why}" if one.why else "")))
         if len(found) > len(shown):
             output.text(f"  … {len(found) - len(shown):,} more, with -v or --json")

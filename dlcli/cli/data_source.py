@@ -106,3 +106,10 @@ def drawn(dataset: Any, part: str, n: int, seed: int) -> list[dict[str, Any]]:
         {"id": split.id(row), "label": views.label(dataset, split, row), "sample": sample}
         for row, sample in zip(rows, samples, strict=True)
     ]
+
+
+def reader(path: Path) -> Any:
+    """What examines the files of a folder, by what it holds: images or sounds."""
+    from dlcli.data import check_files, guess
+
+    return check_files.READERS[guess.kind(path)]

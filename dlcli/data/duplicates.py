@@ -10,7 +10,7 @@ near-duplicates for web crawling", WWW 2007); of those the thumbnails decide.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def near(thumbs: np.ndarray, *, most: int | None = None) -> tuple[list[list[int]
     for band in range(BANDS):
         keys = np.ascontiguousarray(hashes[:, 2 * band : 2 * band + 2]).view(np.uint16)[:, 0]
         left = _band(keys, hashes, thumbs[rows], pairs, left)
-    groups = _joined(len(rows), pairs)
+    groups = joined(len(rows), pairs)
     return [[int(rows[i]) for i in group] for group in groups], left >= 0
 
 
@@ -94,8 +94,8 @@ def _alike(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(difference.std() <= LEVELS)
 
 
-def _joined(n: int, pairs: set[tuple[int, int]]) -> list[list[int]]:
-    """The groups that pairs make, each ascending, by their first members."""
+def joined(n: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """The groups that pairs of 0 … n − 1 make, each ascending, by their first members."""
     parent = list(range(n))
 
     def root(i: int) -> int:
@@ -104,7 +104,8 @@ def _joined(n: int, pairs: set[tuple[int, int]]) -> list[list[int]]:
             i = parent[i]
         return i
 
-    for i, j in sorted(pairs):
+    pairs = sorted(pairs)
+    for i, j in pairs:
         a, b = root(i), root(j)
         parent[max(a, b)] = min(a, b)
     found: dict[int, list[int]] = defaultdict(list)
