@@ -57,7 +57,8 @@ def _hashes(thumbs: np.ndarray) -> np.ndarray:
     means = thumbs.reshape(n, half, 2, half, 2).mean(axis=(2, 4))
     across = means[:, :, :-1] > means[:, :, 1:] + CLEARLY
     down = means[:, :-1] > means[:, 1:] + CLEARLY
-    bits = np.concatenate([across.reshape(n, half * (half - 1)), down.reshape(n, -1)], axis=1)
+    many = half * (half - 1)
+    bits = np.concatenate([across.reshape(n, many), down.reshape(n, many)], axis=1)
     return np.packbits(bits, axis=1)
 
 
