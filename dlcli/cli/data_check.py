@@ -55,7 +55,7 @@ def _show(report: Any) -> None:
     n = len(report.classes)
     of = f" of {n:,} class{'es' if n != 1 else ''}" if n else ""
     size = report.facts.get("bytes")
-    much = f", {size / MIB:,.1f} MiB" if size is not None else ""
+    much = "" if size is None else f", {_size(size)}"
     output.text(f"{report.source}: {report.samples:,} {report.many}{of}{much}")
     if report.classes:
         _table(report, parts)
@@ -78,6 +78,11 @@ def _show(report: Any) -> None:
         if len(found) > len(shown):
             output.text(f"  … {len(found) - len(shown):,} more, with -v or --json")
         output.text(f"  → {about.advice}")
+
+
+def _size(count: int) -> str:
+    """Bytes in a unit that suits them."""
+    return f"{count / MIB:,.1f} MiB" if count >= MIB else f"{count / 1024:,.1f} KiB"
 
 
 def _table(report: Any, parts: list[str]) -> None:

@@ -8,10 +8,8 @@ from dlcli.data import duplicates, views
 from dlcli.data.check_files import Progress
 from dlcli.data.dataset import Dataset
 from dlcli.data.findings import Report, balance, doubles
-from dlcli.data.image_facts import THUMB
+from dlcli.data.image_facts import LEAST_SIDE, THUMB
 from dlcli.errors import UsageError
-
-LEAST_SIDE = 32  # pixels: of smaller images all look alike, and only equal ones are found
 
 
 def check(dataset: Dataset, *, looks: bool = True, progress: Progress) -> Report:
@@ -52,9 +50,8 @@ def check(dataset: Dataset, *, looks: bool = True, progress: Progress) -> Report
     report.findings += doubles(same, names, parts, labels)
     if large:
         copies = {i for group in same for i in group[1:]}
-        rows = [i for i in range(len(names)) if i not in copies]
-        groups, complete = duplicates.near(np.stack([thumbs[i] for i in rows]))
-        alike = [[rows[i] for i in group] for group in groups]
+        once = [None if i in copies else small for i, small in enumerate(thumbs)]
+        alike, complete = duplicates.near_of(once)
         report.findings += doubles(alike, names, parts, labels, prefix="near-")
         report.compared = "content and looks" if complete else "content, and looks in part"
     return report

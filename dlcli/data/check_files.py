@@ -34,15 +34,15 @@ class Reader(Protocol):
     sought: Sought
 
     def examine(self, path: Path) -> Any:
-        """The facts of a file, with `digest`, `misnamed` and, of images, `thumb`. DataError: it
+        """The facts of a file, with `digest` and `misnamed`. DataError: it
         cannot be read.
         """
 
     def summary(self, facts: Sequence[Any]) -> dict[str, Any]:
         """Figures of all files that could be read, for the report."""
 
-    def thumbs(self, facts: Sequence[Any]) -> np.ndarray | None:
-        """(n, 16, 16) uint8, None where samples have no looks."""
+    def thumb(self, fact: Any) -> np.ndarray | None:
+        """(16, 16) uint8, by which looks are compared; None of what cannot be so."""
 
 
 @dataclass
@@ -71,8 +71,9 @@ class Images:
             "traits": dict(Counter(t for fact in facts for t in fact.traits).most_common()),
         }
 
-    def thumbs(self, facts: Sequence[Any]) -> np.ndarray | None:
-        return np.stack([fact.thumb for fact in facts])
+    def thumb(self, fact: Any) -> np.ndarray | None:
+        found: np.ndarray | None = fact.thumb
+        return found
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Sounds:
             "channels": dict(Counter(str(fact.channels) for fact in facts).most_common()),
         }
 
-    def thumbs(self, facts: Sequence[Any]) -> np.ndarray | None:
+    def thumb(self, fact: Any) -> np.ndarray | None:
         return None
 
 
@@ -175,15 +176,14 @@ def _doubles(
     labels = [file.label for file in files]
     same = duplicates.exact([fact.digest for fact in facts])
     report.findings += doubles(same, names, parts, labels)
-    thumbs = reader.thumbs(facts) if looks else None
-    if thumbs is None:
+    if not looks:
         return
     copies = {i for group in same for i in group[1:]}
-    rows = [i for i in range(len(files)) if i not in copies]
-    groups, complete = duplicates.near(thumbs[rows])
-    alike = [[rows[i] for i in group] for group in groups]
+    thumbs = [None if i in copies else reader.thumb(fact) for i, fact in enumerate(facts)]
+    alike, complete = duplicates.near_of(thumbs)
     report.findings += doubles(alike, names, parts, labels, prefix="near-")
-    report.compared = "content and looks" if complete else "content, and looks in part"
+    if any(thumb is not None for thumb in thumbs):
+        report.compared = "content and looks" if complete else "content, and looks in part"
 
 
 READERS: dict[str, Reader] = {"image": Images(), "audio": Sounds()}

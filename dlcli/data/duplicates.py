@@ -51,6 +51,15 @@ def near(thumbs: np.ndarray, *, most: int | None = None) -> tuple[list[list[int]
     return [[int(rows[i]) for i in group] for group in groups], left >= 0
 
 
+def near_of(thumbs: Sequence[np.ndarray | None]) -> tuple[list[list[int]], bool]:
+    """`near`, of those that have a thumbnail, by their positions among all."""
+    rows = [i for i, thumb in enumerate(thumbs) if thumb is not None]
+    if not rows:
+        return [], True
+    groups, complete = near(np.stack([thumb for thumb in thumbs if thumb is not None]))
+    return [[rows[i] for i in group] for group in groups], complete
+
+
 def _hashes(thumbs: np.ndarray) -> np.ndarray:
     """(n, 14) uint8: the 112 bits."""
     n, half = len(thumbs), THUMB // 2

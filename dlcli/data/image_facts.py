@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMB = 16  # pixels a side
+LEAST_SIDE = 32  # pixels: of smaller images too much looks alike, and only equal ones are found
 CHUNK = 1 << 20  # bytes
 GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 SUFFIX_OF = {  # of a format's files, in small letters
@@ -38,7 +39,8 @@ SUFFIX_OF = {  # of a format's files, in small letters
 class Facts:
     """format: as in image.FORMATS. height, width: in pixels, as a viewer shows the image. traits:
     of "grey", "CMYK", "16-bit", "alpha", "EXIF-rotated", "animated". misnamed: its name ends as
-    those of another format. digest: of the file's bytes. thumb: (THUMB, THUMB) uint8, its luma.
+    those of another format. digest: of the file's bytes. thumb: (THUMB, THUMB) uint8, its luma;
+    None of an image that is smaller than LEAST_SIDE.
     """
 
     format: str
@@ -48,7 +50,7 @@ class Facts:
     traits: tuple[str, ...]
     misnamed: bool
     digest: bytes
-    thumb: np.ndarray
+    thumb: np.ndarray | None
 
 
 def examine(path: Path) -> Facts:
@@ -62,8 +64,9 @@ def examine(path: Path) -> Facts:
             width, height = height, width
         image.draft("RGB" if mode != "L" else "L", (4 * THUMB, 4 * THUMB))
         thumb = _thumb(image)
+        large = min(width, height) >= LEAST_SIDE
         misnamed = path.suffix.lower() not in SUFFIX_OF[kind]
-        return Facts(kind, height, width, mode, traits, misnamed, digest, thumb)
+        return Facts(kind, height, width, mode, traits, misnamed, digest, thumb if large else None)
 
     return opened(path, str(path), look)
 

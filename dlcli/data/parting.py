@@ -8,20 +8,29 @@ import numpy as np
 from dlcli_kernels.philox import Generator
 
 
-def quotas(n: int, shares: Sequence[float]) -> list[int]:
-    """How many of n samples of a class each part gets: n in all, by largest remainder (ties to the
-    earlier part), and at least one wherever the share is above 0, as far as n goes.
+def quotas(counts: Sequence[int], shares: Sequence[float]) -> np.ndarray:
+    """How many samples of each class go into each part, (K, P) integers; the rows sum to `counts`.
+
+    Each class by largest remainder, ties to the earlier part; what rounding took from a part in one
+    class it gets back in the next ones, so that the parts have their shares of all samples too. A
+    class has at least one sample wherever the share is above 0, as far as there are any.
     """
-    exact = [n * share for share in shares]
-    given = [int(part) for part in exact]
-    order = sorted(range(len(shares)), key=lambda p: (given[p] - exact[p], p))
-    for p in order[: n - sum(given)]:
-        given[p] += 1
-    for p, share in enumerate(shares):
-        most = max(range(len(given)), key=lambda q: given[q])
-        if share > 0 and not given[p] and given[most] > 1:
-            given[p], given[most] = 1, given[most] - 1
-    return given
+    found = np.zeros((len(counts), len(shares)), np.int64)
+    owed = np.zeros(len(shares))
+    for k, n in enumerate(counts):
+        exact = n * np.asarray(shares) + owed
+        given = np.maximum(np.floor(exact + 1e-9), 0).astype(np.int64)
+        while given.sum() != n:
+            step = 1 if given.sum() < n else -1
+            lacks = np.where((given > 0) | (step > 0), step * (exact - given), -np.inf)
+            given[np.argmax(np.where(np.asarray(shares) > 0, lacks, -np.inf))] += step
+        owed = exact - given
+        for p, share in enumerate(shares):
+            most = int(np.argmax(given))
+            if share > 0 and not given[p] and given[most] > 1:
+                given[p], given[most] = 1, given[most] - 1
+        found[k] = given
+    return found
 
 
 def assign(
@@ -39,7 +48,7 @@ def assign(
     chance = Generator(seed, "data/split", 0).permutation(len(whole))
     order = sorted(range(len(whole)), key=lambda g: (-len(whole[g]), int(chance[g])))
     counts = np.bincount(labels) if n else np.zeros(0, np.int64)
-    lacking = np.array([quotas(int(count), shares) for count in counts]).reshape(-1, len(shares))
+    lacking = quotas(counts.tolist(), shares)
     parts = np.zeros(n, np.int64)
     for g in order:
         members = whole[g]

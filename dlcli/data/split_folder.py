@@ -96,9 +96,8 @@ def _together(
 ) -> list[list[int]]:
     """Groups of files that stay in one part."""
     groups = duplicates.exact(contents)
-    thumbs = reader.thumbs([fact for _, fact in facts]) if reader is not None and facts else None
-    if thumbs is not None:
-        alike, _ = duplicates.near(thumbs)
+    if reader is not None:
+        alike, _ = duplicates.near_of([reader.thumb(fact) for _, fact in facts])
         groups += [[facts[i][0] for i in group] for group in alike]
     pairs = [(group[0], other) for group in groups for other in group[1:]]
     return duplicates.joined(len(contents), pairs)

@@ -9,24 +9,33 @@ from dlcli.data.parting import assign, quotas
 SHARES = (0.8, 0.1, 0.1)
 
 
-@given(st.integers(0, 500), st.sampled_from([SHARES, (0.5, 0.5, 0.0), (0.1, 0.0, 0.9)]))
-def test_quotas_add_up_and_no_part_is_left_out_where_there_is_enough(n, shares):
-    given_ = quotas(n, shares)
-    assert sum(given_) == n
-    assert all(count == 0 for count, share in zip(given_, shares, strict=True) if not share)
+CUTS = [SHARES, (0.5, 0.5, 0.0), (0.1, 0.0, 0.9), (0.7, 0.2, 0.1)]
+
+
+@given(st.lists(st.integers(0, 500), max_size=8), st.sampled_from(CUTS))
+def test_quotas_add_up_and_no_part_is_left_out_where_there_is_enough(counts, shares):
+    given_ = quotas(counts, shares)
+    assert given_.sum(axis=1).tolist() == counts
+    assert given_.min(initial=0) >= 0
+    assert not given_[:, [p for p, share in enumerate(shares) if not share]].any()
     wanted = sum(share > 0 for share in shares)
-    assert sum(count > 0 for count in given_) == min(n, wanted)
-    if n >= 30:
-        assert all(abs(c - n * s) < 1 for c, s in zip(given_, shares, strict=True))
+    assert (given_ > 0).sum(axis=1).tolist() == [min(n, wanted) for n in counts]
+
+
+@given(st.lists(st.integers(30, 500), min_size=1, max_size=8), st.sampled_from(CUTS))
+def test_every_class_and_all_together_have_the_shares(counts, shares):
+    given_, exact = quotas(counts, shares), np.outer(counts, shares)
+    assert np.abs(given_ - exact).max() < 2
+    assert np.abs(given_.sum(axis=0) - exact.sum(axis=0)).max() < 1
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 3))
 def test_without_copies_every_class_has_exactly_its_quotas(labels, seed):
     labels = np.array(labels)
     parts = assign(labels, [], SHARES, seed=seed)
-    for label in set(labels.tolist()):
-        counts = np.bincount(parts[labels == label], minlength=3)
-        assert counts.tolist() == quotas(int((labels == label).sum()), SHARES)
+    wanted = quotas(np.bincount(labels).tolist(), SHARES)
+    for label, quota in enumerate(wanted.tolist()):
+        assert np.bincount(parts[labels == label], minlength=3).tolist() == quota
 
 
 @given(st.data())
