@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dlcli.cli import output
+from dlcli.cli.data_source import reading_options
 from dlcli.cli.options import command, data_dir, output_options
 from dlcli.errors import DataError
 
@@ -25,10 +26,12 @@ MIB = 1 << 20
 @click.argument("source", metavar="PATH|NAME")
 @click.option("--strict", is_flag=True, help="Exit code 3 if anything was found.")
 @click.option("--no-near", is_flag=True, help="Only exact copies, not images that look alike.")
-@click.option("--kind", metavar="KIND", help="Of the samples, where the path does not say it.")
+@reading_options
 @output_options
 @data_dir
-def main(source: str, strict: bool, no_near: bool, kind: str | None, data_dir: Path | None) -> None:
+def main(
+    source: str, strict: bool, no_near: bool, data_dir: Path | None, kind: str | None, **given: Any
+) -> None:
     """Checks a folder of images or sounds, a table, or a dataset that is known by name.
 
     Every file is read: files that are damaged, copies within a part and across parts or classes,
@@ -38,7 +41,7 @@ def main(source: str, strict: bool, no_near: bool, kind: str | None, data_dir: P
     from dlcli.cli import data_source
 
     with output.Bar("checking", 0) as bar:
-        report = data_source.check(source, kind, data_dir, not no_near, bar.of)
+        report = data_source.check(source, kind, data_dir, not no_near, bar.of, **given)
     if output.settings.json:
         output.document(report.to_json())
     else:
@@ -61,6 +64,8 @@ def _show(report: Any) -> None:
         _table(report, parts)
     _facts(report)
     output.text(f"compared     {report.compared}")
+    if report.compared == "nothing":
+        output.text(f"             {report.many} are read and counted, that is all")
     if not report.findings:
         output.text("\nnothing was found")
         return

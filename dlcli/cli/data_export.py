@@ -43,6 +43,7 @@ def main(name: str, n: int | None, part: str | None, out: Path, data_dir: Path |
     dataset = data_source.load(name, None, data_dir)
     if dataset.kind.name != "image":
         raise UsageError(f"{name}: its samples are {dataset.kind.many}", why="images are written")
+    view = views.of(dataset.kind)
     stage = out.parent / f".{out.name}.{os.getpid()}.part"
     counts = {}
     with atomic.output_errors(out):
@@ -51,7 +52,9 @@ def main(name: str, n: int | None, part: str | None, out: Path, data_dir: Path |
             for which in [part] if part else PARTS:
                 split, below = dataset.splits[which], stage if part else stage / which
                 counts[which] = min(n or len(split), len(split))
-                for i, sample in zip(range(counts[which]), views.samples(split), strict=False):
+                for i, sample in zip(
+                    range(counts[which]), views.samples(split, view), strict=False
+                ):
                     label = _folder(views.label(dataset, split, i))
                     (below / label).mkdir(parents=True, exist_ok=True)
                     (below / label / f"{i:05}.png").write_bytes(mosaic.png(sample))

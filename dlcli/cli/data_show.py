@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dlcli.cli import output
+from dlcli.cli.data_source import reading_options
 from dlcli.cli.options import Choice, Number, command, data_dir, output_options
 from dlcli.errors import UsageError
 
@@ -43,9 +44,7 @@ WIDTH = 100  # characters of a line
     help="The part that they are from.",
 )
 @click.option("--seed", type=Number(int, 0), default=0, help="Which samples [default: 0].")
-@click.option("--image-size", type=Number(int, 1), help="Side in pixels; for a folder of images.")
-@click.option("--grayscale", is_flag=True, help="Without colour; for a folder of images.")
-@click.option("--kind", metavar="KIND", help="Of the samples, where the path does not say it.")
+@reading_options
 @output_options
 @data_dir
 def main(
@@ -54,10 +53,9 @@ def main(
     out: Path | None,
     part: str,
     seed: int,
-    image_size: int | None,
-    grayscale: bool,
-    kind: str | None,
     data_dir: Path | None,
+    kind: str | None,
+    **given: Any,
 ) -> None:
     """Shows a dataset: its classes, parts and files, and where they are or how to get them.
 
@@ -71,12 +69,11 @@ def main(
         if source in catalog.names():
             _named(catalog.describe(source, data_dir=data_dir))
             return
-        _loaded(data_source.load(source, kind, data_dir))
+        _loaded(data_source.load(source, kind, data_dir, **given))
         return
     if out is not None:
         _check_out(out)
-    options = {"image_size": image_size, "grayscale": grayscale or None}
-    dataset = data_source.load(source, kind, data_dir, **options)
+    dataset = data_source.load(source, kind, data_dir, **given)
     found = data_source.drawn(dataset, part, n or DRAWN, seed)
     if not found:
         raise UsageError(f"{source}: the part '{part}' is empty", hint="choose another --split")

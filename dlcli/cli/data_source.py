@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
+from dlcli.cli import build
+from dlcli.cli.train import data_settings
 from dlcli.errors import UsageError, did_you_mean
 
 
@@ -19,18 +23,34 @@ def kind_named(name: str) -> Any:
     return kinds.of(name)
 
 
+def reading_options(function: Any) -> Any:
+    """--kind, and an option for each key of [data], as `dlcli train` has them: the command gets
+    `kind` and the keys.
+    """
+    what = "Of the samples, where the path does not say it: image, text, audio, …"
+    return click.option("--kind", metavar="KIND", help=what)(data_settings(function))
+
+
 def load(source: str, kind: str | None, data_dir: Path | None, **options: Any) -> Any:
-    """The dataset. kind: of its samples, guessed from what lies there if it is None. options: as
-    `catalog.load` takes them.
+    """The dataset. kind: of its samples, guessed from what lies there if it is None. options: keys
+    of [data]; what is None or False was not given.
     """
     from dlcli.data import catalog, guess
-    from dlcli.data import kind as kinds
 
     if source in catalog.names():
         wanted = None if kind is None else kind_named(kind)
     else:
-        wanted = kinds.of(guess.kind(path_of(source))) if kind is None else kind_named(kind)
-    return catalog.load(source, data_dir=data_dir, kind=wanted, **options)
+        path = path_of(source)
+        name = guess.kind(path, given_of(options)) if kind is None else kind
+        wanted = kind_named(name)
+    found = catalog.load(source, data_dir=data_dir, kind=wanted, **options)
+    build.tell_left_out(found)
+    return found
+
+
+def given_of(options: Mapping[str, Any]) -> list[str]:
+    """The keys of [data] that were given."""
+    return [key for key, value in options.items() if value is not None and value is not False]
 
 
 def path_of(source: str) -> Path:
@@ -53,17 +73,24 @@ def check(
     data_dir: Path | None,
     looks: bool,
     progress: Callable[[int, int], object],
+    **options: Any,
 ) -> Any:
     """The report of `dlcli data check`: of the files of a folder, or of what can be loaded."""
     from dlcli.data import catalog, check_dataset, check_files, guess
 
     if source not in catalog.names():
         path = path_of(source)
-        name = kind_named(kind).name if kind is not None else guess.kind(path)
+        given = given_of(options)
+        name = kind_named(kind).name if kind is not None else guess.kind(path, given)
         if os.path.isdir(path) and name in check_files.READERS:
+            if given:
+                option = f"--{given[0].replace('_', '-')}"
+                why = "files are looked at as they are"
+                raise UsageError(f"{option} does not apply to a folder", why=why)
             reader = check_files.READERS[name]
             return check_files.check(path, reader, looks=looks, progress=progress)
-    return check_dataset.check(load(source, kind, data_dir), looks=looks, progress=progress)
+    dataset = load(source, kind, data_dir, **options)
+    return check_dataset.check(dataset, looks=looks, progress=progress)
 
 
 def place(info: Any) -> str:
@@ -98,10 +125,10 @@ def drawn(dataset: Any, part: str, n: int, seed: int) -> list[dict[str, Any]]:
 
     from dlcli.data import views
 
-    views.of(dataset.kind)
+    view = views.of(dataset.kind)
     split = dataset.splits[part]
     rows = views.chosen(split, n, dataset.classes, seed)
-    samples = split.samples(np.array(rows, np.int64)) if rows else []
+    samples = list(view.each(split.samples(np.array(rows, np.int64)))) if rows else []
     return [
         {"id": split.id(row), "label": views.label(dataset, split, row), "sample": sample}
         for row, sample in zip(rows, samples, strict=True)

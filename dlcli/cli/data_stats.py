@@ -9,23 +9,24 @@ from typing import Any
 import click
 
 from dlcli.cli import output
+from dlcli.cli.data_source import reading_options
 from dlcli.cli.options import command, data_dir, output_options
 from dlcli.errors import UsageError
 
 
 @command("stats", examples=["dlcli data stats digits", "dlcli data stats digits --json"])
 @click.argument("source", metavar="PATH|NAME")
-@click.option("--kind", metavar="KIND", help="Of the samples, where the path does not say it.")
+@reading_options
 @output_options
 @data_dir
-def main(source: str, kind: str | None, data_dir: Path | None) -> None:
+def main(source: str, data_dir: Path | None, kind: str | None, **given: Any) -> None:
     """Counts the samples of each part and class, and measures them: mean and standard deviation of
     each channel of images (of values 0 … 1), words of texts, seconds of sounds.
     """
     from dlcli.cli import data_source
     from dlcli.data import views
 
-    dataset = data_source.load(source, kind, data_dir)
+    dataset = data_source.load(source, kind, data_dir, **given)
     found: dict[str, Any] = {
         "name": dataset.name,
         "source": dataset.source,

@@ -37,7 +37,7 @@ def check(dataset: Dataset, *, looks: bool = True, progress: Progress) -> Report
     total, every = report.samples, views.AT_ONCE
     large = looks and kind.name == "image" and min(dataset.shape[:2]) >= LEAST_SIDE
     for part, split in dataset.splits.items():
-        for i, sample in enumerate(views.samples(split)):
+        for i, sample in enumerate(views.samples(split, view)):
             names.append(split.id(i))
             parts.append(part)
             labels.append(views.label(dataset, split, i))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
+from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
 from dlcli.data import audio, image
+from dlcli.data import kind as kinds
 from dlcli.data.text_lines import lines
 from dlcli.errors import DataError
 
@@ -16,24 +18,37 @@ MOST_FILES = 20_000  # of a folder that are looked at, by name alone
 COLUMNS = {  # of a table's header, in small letters: the first that are all there
     "text": {"text", "label"},
     "ratings": {"user", "item", "rating"},
+    "table": {"label"},
 }
 TABLES = {".csv": ",", ".tsv": "\t"}
 
 
-def kind(path: Path) -> str:
-    """The name of the kind, as `dlcli.data.kind.of` takes it. DataError: there is no such path, or
-    the file is empty.
+def kind(path: Path, options: Collection[str] = ()) -> str:
+    """The name of the kind, as `dlcli.data.kind.of` takes it.
+
+    options: keys of [data] that were given; where only one kind has them all, it is that one.
+    DataError: there is no such path, or the file is empty or a sample by itself.
     """
+    able = [name for name in kinds.names() if set(options) <= kinds.of(name).options.keys()]
+    return able[0] if len(able) == 1 else _of_content(path)
+
+
+def _of_content(path: Path) -> str:
     if not os.path.lexists(path):
         raise DataError(f"{path}: there is no such file or folder")
     if os.path.isdir(path):
         return _of_folder(path)
-    separator = TABLES.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    if suffix in image.SUFFIXES | audio.SUFFIXES:
+        hint = f"dlcli data check {path.parent}"
+        raise DataError(f"{path}: is one sample", why="a dataset is the folder of all", hint=hint)
+    separator = TABLES.get(suffix)
     if separator is None:
         return "characters"
     first = next(lines(path), (1, ""))[1]
     header = {name.strip().lower() for name in next(csv.reader([first], delimiter=separator), [])}
-    return next((name for name, wanted in COLUMNS.items() if wanted <= header), "series")
+    known = ((name, wanted) for name, wanted in COLUMNS.items() if name in kinds.names())
+    return next((name for name, wanted in known if wanted <= header), "series")
 
 
 def _of_folder(path: Path) -> str:

@@ -70,8 +70,10 @@ def look(root: Path, sought: Sought) -> Survey:
             if name not in PARTS:
                 why = "beside 'train' only 'val' and 'test' have a meaning"
                 survey.findings.append(Finding("layout", (name,), why))
-    if not survey.files and not survey.findings:
-        raise DataError(f"{root}: holds no {sought.many}", hint=sought.layout)
+    passed_over = all(finding.kind == "ignored" for finding in survey.findings)
+    if not survey.files and passed_over:
+        why = "; ".join(finding.why for finding in survey.findings)
+        raise DataError(f"{root}: holds no {sought.many}", why=why, hint=sought.layout)
     _count(survey)
     return survey
 

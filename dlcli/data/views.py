@@ -26,6 +26,9 @@ RANGE = 4.0  # standard deviations that it shows upwards and downwards
 class View(Protocol):
     """How the samples of a kind are looked at."""
 
+    def each(self, batch: Any) -> Iterator[Any]:
+        """Every sample of what a split gives for a batch."""
+
     def line(self, sample: Any) -> str:
         """A sample in words, on one line."""
 
@@ -47,10 +50,17 @@ def of(kind: Kind) -> View:
     raise UsageError(f"{kind.many} cannot be looked at one by one")
 
 
-def samples(split: Split) -> Iterator[Any]:
+def samples(split: Split, view: View) -> Iterator[Any]:
     """Every sample of a part in its order, some in memory at a time."""
     for start in range(0, len(split), AT_ONCE):
-        yield from split.samples(np.arange(start, min(start + AT_ONCE, len(split))))
+        yield from view.each(split.samples(np.arange(start, min(start + AT_ONCE, len(split)))))
+
+
+class _Listed:
+    """Samples whose batch is a list or an array of them."""
+
+    def each(self, batch: Any) -> Iterator[Any]:
+        yield from batch
 
 
 def _hash(*parts: bytes) -> bytes:
@@ -70,7 +80,7 @@ def _quantiles(lengths: np.ndarray) -> list[float]:
     return [float(q) for q in np.quantile(lengths, (0, 0.5, 0.95, 1))]
 
 
-class _Images:
+class _Images(_Listed):
     """(H, W, C) uint8, or several of them side by side, (n, H, W, C)."""
 
     def line(self, sample: Any) -> str:
@@ -86,7 +96,7 @@ class _Images:
     def measure(self, dataset: Dataset, part: str) -> dict[str, Any]:
         """Mean and standard deviation of each channel, of values 0 … 1, from exact sums."""
         count, total, squares = 0, np.zeros(0), np.zeros(0)
-        for sample in samples(dataset.splits[part]):
+        for sample in samples(dataset.splits[part], self):
             pixels = sample.reshape(-1, sample.shape[-1]).astype(np.int64)
             if not count:
                 total = squares = np.zeros(pixels.shape[1], np.int64)
@@ -98,7 +108,7 @@ class _Images:
         return {"mean": (mean / 255).tolist(), "std": (std / 255).tolist()}
 
 
-class _Texts:
+class _Texts(_Listed):
     """Lists of words."""
 
     def line(self, sample: Any) -> str:
@@ -112,9 +122,8 @@ class _Texts:
 
     def measure(self, dataset: Dataset, part: str) -> dict[str, Any]:
         """Words of a text, and how many different ones there are."""
-        split = dataset.splits[part]
         lengths, seen = [], set()
-        for sample in samples(split):
+        for sample in samples(dataset.splits[part], self):
             lengths.append(len(sample))
             seen.update(sample)
         return {"words": _spread(np.array(lengths)), "different_words": len(seen)}
@@ -131,11 +140,12 @@ class _Pairs(_Texts):
 
     def measure(self, dataset: Dataset, part: str) -> dict[str, Any]:
         """Words of a source and of a target."""
-        lengths = np.array([[len(side) for side in pair] for pair in samples(dataset.splits[part])])
+        pairs = samples(dataset.splits[part], self)
+        lengths = np.array([[len(side) for side in pair] for pair in pairs])
         return {"source_words": _spread(lengths[:, 0]), "target_words": _spread(lengths[:, 1])}
 
 
-class _Sounds:
+class _Sounds(_Listed):
     """Waveforms (n,) float32."""
 
     def line(self, sample: Any) -> str:
@@ -162,8 +172,38 @@ class _Sounds:
     def measure(self, dataset: Dataset, part: str) -> dict[str, Any]:
         """Seconds of a sound, and of all together, as a model reads them."""
         rate = dataset.shape[1]
-        seconds = np.array([len(wave) for wave in samples(dataset.splits[part])]) / rate
+        seconds = np.array([len(wave) for wave in samples(dataset.splits[part], self)]) / rate
         return {"seconds": _spread(seconds), "seconds_together": float(seconds.sum())}
+
+
+class _Rows:
+    """Rows of a table: a batch has `columns`, of each the values; a sample is a value by column."""
+
+    def each(self, batch: Any) -> Iterator[Any]:
+        for row in range(len(batch)):
+            yield {name: values[row] for name, values in batch.columns.items()}
+
+    def line(self, sample: Any) -> str:
+        return ", ".join(f"{name}={_cell(value)}" for name, value in sample.items())
+
+    def content(self, sample: Any) -> bytes:
+        return _hash(*(f"{name}={_cell(value)}".encode() for name, value in sample.items()))
+
+    def picture(self, sample: Any, dataset: Dataset) -> np.ndarray | None:
+        return None
+
+    def measure(self, dataset: Dataset, part: str) -> dict[str, Any]:
+        """Columns, and cells without a value."""
+        found = [list(sample.values()) for sample in samples(dataset.splits[part], self)]
+        missing = sum(_cell(value) == "" for row in found for value in row)
+        return {"columns": len(found[0]) if found else 0, "missing_cells": missing}
+
+
+def _cell(value: Any) -> str:
+    """A value as text; "" where there is none."""
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.6g}"
+    return "" if value is None else str(value)
 
 
 VIEWS: dict[str, View] = {
@@ -173,6 +213,7 @@ VIEWS: dict[str, View] = {
     "text": _Texts(),
     "pair": _Pairs(),
     "audio": _Sounds(),
+    "table": _Rows(),
 }
 
 
@@ -186,7 +227,8 @@ def label(dataset: Dataset, split: Split, index: int) -> str:
 def counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Samples by part and class; of what has no classes under ""."""
     found: dict[str, dict[str, int]] = {}
-    for part, split in dataset.splits.items():
+    for part in sorted(dataset.splits, key=("train", "val", "test").index):
+        split = dataset.splits[part]
         if dataset.classes and split.labels is not None:
             numbers = np.bincount(split.labels, minlength=len(dataset.classes)).tolist()
             found[part] = dict(zip(dataset.classes, numbers, strict=True))

@@ -270,6 +270,27 @@ def test_the_kind_of_a_folder_follows_from_the_endings(pets, tmp_path):
         guess.kind(tmp_path / "none")
 
 
+def test_an_option_that_one_kind_alone_has_says_which_it_is(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("1\n")
+    assert guess.kind(path, ["horizon"]) == "series"
+    assert guess.kind(path, ["direction"]) == "picture_pair"
+
+
+@pytest.mark.parametrize("name", ["photo.JPG", "sound.wav"])
+def test_a_single_sample_is_no_dataset(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match="is one sample"):
+        guess.kind(tmp_path / name)
+
+
+def test_a_folder_of_other_files_is_refused_with_what_it_holds(tmp_path):
+    (tmp_path / "values.csv").write_text("a,b\n")
+    with pytest.raises(DataError, match="holds no images") as caught:
+        check(tmp_path)
+    assert caught.value.why == "1 .csv"
+
+
 def test_every_kind_of_finding_is_explained():
     for about in findings.KINDS.values():
         assert about.severity in (findings.ERROR, findings.WARNING)
