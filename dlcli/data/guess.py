@@ -15,11 +15,13 @@ from dlcli.data.text_lines import lines
 from dlcli.errors import DataError
 
 MOST_FILES = 20_000  # of a folder that are looked at, by name alone
-COLUMNS = {  # of a table's header, in small letters: the first that are all there
-    "text": {"text", "label"},
-    "ratings": {"user", "item", "rating"},
-    "table": {"label"},
-}
+COLUMNS = [  # of a table's header, in small letters: the first that are all there
+    ("text", {"text", "label"}),
+    ("ratings", {"user", "item", "rating"}),
+    ("table", {"label"}),
+    ("table", {"class"}),
+    ("table", {"target"}),
+]
 TABLES = {".csv": ",", ".tsv": "\t"}
 
 
@@ -47,7 +49,7 @@ def _of_content(path: Path) -> str:
         return "characters"
     first = next(lines(path), (1, ""))[1]
     header = {name.strip().lower() for name in next(csv.reader([first], delimiter=separator), [])}
-    known = ((name, wanted) for name, wanted in COLUMNS.items() if name in kinds.names())
+    known = ((name, wanted) for name, wanted in COLUMNS if name in kinds.names())
     return next((name for name, wanted in known if wanted <= header), "series")
 
 
