@@ -78,7 +78,8 @@ def _show(report: Any) -> None:
         for one in shown:
             sign = JOINED.get(kind.split("-")[-1], ", ")
             names = sign.join(one.samples[:MOST_NAMES])
-            names += f"{sign}…" if len(one.samples) > MOST_NAMES else ""
+            if (more := len(one.samples) - MOST_NAMES) > 0:
+                names += f"{sign}{more:,} more"
             output.text(output.printable(f"  {names}" + (f": {one.why}" if one.why else "")))
         if len(found) > len(shown):
             output.text(f"  … {len(found) - len(shown):,} more, with -v or --json")

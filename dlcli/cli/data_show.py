@@ -96,7 +96,7 @@ def _draw(dataset: Any, found: list[dict[str, Any]], out: Path) -> None:
     view = views.of(dataset.kind)
     pictures = [view.picture(one["sample"], dataset) for one in found]
     if pictures[0] is None:
-        why = f"{dataset.kind.many} are words"
+        why = f"{dataset.kind.many} have no picture"
         raise UsageError(f"{dataset.name}: there is nothing to draw", why=why, hint="leave out -o")
     labels = [one["label"] for one in found]
     atomic.make_folder(out.parent)

@@ -36,7 +36,9 @@ KINDS = {
         WARNING, "alike in two parts", "look at them; if they are one picture, remove one side"
     ),
     "conflict": About(
-        WARNING, "the same in two classes", "one of the labels is wrong, or both: look at them"
+        WARNING,
+        "the same in two classes",
+        "a label is wrong, or nothing in the data tells the classes apart: look at them",
     ),
     "near-conflict": About(
         WARNING, "alike in two classes", "one of the labels may be wrong: look at them"
