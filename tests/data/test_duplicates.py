@@ -62,6 +62,26 @@ def test_another_picture_its_mirror_and_plain_surfaces_are_no_copies(tmp_path):
     assert duplicates.near(thumbs(tmp_path, images)) == ([], True)
 
 
+def blocks(levels):
+    """(8, 8) levels as a thumbnail."""
+    return np.asarray(levels, np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+
+
+def test_the_same_pattern_in_another_contrast_is_no_copy():
+    pattern = np.random.default_rng(0).integers(0, 2, (8, 8))
+    faint, strong = blocks(100 * pattern), blocks(200 * pattern)
+    assert duplicates.near(np.stack([faint, strong])) == ([], True)
+    assert duplicates.near(np.stack([faint, faint + 20])) == ([[0, 1]], True)
+
+
+def test_faint_patterns_that_differ_are_no_copies_though_their_levels_are_close():
+    random = np.random.default_rng(0)
+    first, other = (100 + 8 * random.integers(0, 2, (8, 8)) for _ in range(2))
+    other[:4] = first[:4]  # so that they share a stretch of the hash and are compared
+    assert (blocks(first).astype(float) - blocks(other)).std() <= duplicates.LEVELS
+    assert duplicates.near(np.stack([blocks(first), blocks(other)])) == ([], True)
+
+
 def test_a_chain_is_one_group_and_the_bound_is_told(tmp_path):
     same = thumbs(tmp_path, [picture(1)] * 4 + [picture(2)])
     assert duplicates.near(same) == ([[0, 1, 2, 3]], True)
