@@ -125,7 +125,16 @@ def dataset(values: Mapping[str, Any], data_dir: Path | None, kind: Any) -> Any:
     from dlcli.data import catalog
 
     options = {key: value for key, value in values.items() if key != "source"}
-    return catalog.load(values["source"], data_dir=data_dir, kind=kind, **options)
+    found = catalog.load(values["source"], data_dir=data_dir, kind=kind, **options)
+    tell_left_out(found)
+    return found
+
+
+def tell_left_out(dataset: Any) -> None:
+    """Warns of files that cannot be read and that it was asked to go on without."""
+    if n := len(dataset.left_out):
+        files = f"{n:,} file{'s' if n != 1 else ''} that cannot be read {'are' if n != 1 else 'is'}"
+        output.warn(f"{dataset.name}: {files} left out, {dataset.left_out[0].path} first")
 
 
 def data_of(run: Any) -> dict[str, Any]:

@@ -261,6 +261,11 @@ class Bar:
         if self.progress is not None:
             self.progress.update(self.task, description=label)
 
+    def of(self, done: int, total: int) -> None:
+        """How far it is, where the total is known only now."""
+        if self.progress is not None:
+            self.progress.update(self.task, completed=done, total=total)
+
     def update(self, done: int, note: str = "") -> None:
         """How far it is, and a few words behind the bar."""
         if self.progress is not None:

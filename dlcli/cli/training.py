@@ -16,7 +16,7 @@ from dlcli import optim, schedule
 from dlcli.cli import build, config, finish, output
 from dlcli.cli.config import Config
 from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
-from dlcli.train import prepare
+from dlcli.train import left_out, prepare
 from dlcli.train import recipe as recipes
 from dlcli.train import task as tasks
 from dlcli.train.recipe import Recipe
@@ -72,6 +72,8 @@ def new(
             run.write_config(config.to_dict())
             run.write_env(**executor.describe())
             output.note(f"{name} on {dataset.name}, in {run.path}")
+            if listed := left_out.write(run, dataset, config.data.get("on_bad_sample")):
+                output.note(f"what was left out is listed in {listed}")
             finish.fit(
                 run,
                 made,

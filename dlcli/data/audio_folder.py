@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcli.data import class_folder
+from dlcli.data import class_folder, wav
 from dlcli.data.audio import LEAST_RATE, MOST_RATE, SUFFIXES, WaveStore
 from dlcli.data.audio_kind import KIND, bound
+from dlcli.data.bad_samples import Bad, check_policy, sift
 from dlcli.data.dataset import Dataset, Part, Subset, fingerprint
 from dlcli.errors import UsageError
 
@@ -19,12 +20,18 @@ SOUNDS = class_folder.Sought("sound", "sounds", SUFFIXES)
 
 
 def load(
-    root: Path, *, seed: int = 0, sample_rate: int = RATE, max_seconds: float | None = None
+    root: Path,
+    *,
+    seed: int = 0,
+    sample_rate: int = RATE,
+    max_seconds: float | None = None,
+    on_bad_sample: str = "error",
 ) -> Dataset:
     """The folder as a dataset; files are decoded when they are asked for.
 
     seed: of the parts that must be cut. sample_rate: of what they become. max_seconds: what is kept
-    of a sound, from its middle; by default the longest's, at most MOST_DEFAULT.
+    of a sound, from its middle; by default the longest's, at most MOST_DEFAULT. on_bad_sample: what
+    becomes of files that cannot be read, see `bad_samples`.
 
     DataError: the layout is another, fewer than two classes, a class with too few sounds, a file
     that cannot be read. UsageError: an option is out of its range.
@@ -33,7 +40,11 @@ def load(
         why = f"it must be {LEAST_RATE:,} … {MOST_RATE:,}"
         raise UsageError(f"data.sample_rate = {sample_rate} is not possible", why=why)
     most = bound(max_seconds, sample_rate, MOST_DEFAULT * sample_rate)
+    check_policy(on_bad_sample)
     found = class_folder.find(root, SOUNDS, seed=seed)
+    left_out: list[Bad] = []
+    if on_bad_sample != "error":
+        found, left_out = sift(root, found, lambda path: wav.read(path, sample_rate, most))
     store = WaveStore(root, found.paths, found.labels, sample_rate, most)
     if max_seconds is None:
         most = min(store.longest, most)
@@ -48,5 +59,6 @@ def load(
         recipe=dict(RECIPE),
         fingerprint=fingerprint(found.classes, shape, splits),
         source=str(root),
+        left_out=tuple(left_out),
         kind=KIND,
     )

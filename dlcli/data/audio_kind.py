@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcli.data.kind import Input, Setting, Shape
+from dlcli.data.kind import ON_BAD_SAMPLE, Input, Setting, Shape
 from dlcli.errors import CheckpointError, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Sounds:
         self.options = {
             "sample_rate": Setting(int, "Samples per second; for a folder of sounds."),
             "max_seconds": Setting(float, "Seconds of a sound at most; for sounds."),
+            **ON_BAD_SAMPLE,
         }
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:

@@ -35,6 +35,7 @@ from dlcli.data import kind as kinds
 from dlcli.data.dataset import Dataset, DatasetInfo, Part, Subset, fingerprint
 from dlcli.data.image_kind import KIND as IMAGES
 from dlcli.data.kind import Kind, Shape
+from dlcli.data.sources import SOURCES
 from dlcli.data.split import VAL_ONE_IN, stratified
 from dlcli.errors import DataError, UsageError, did_you_mean
 
@@ -210,6 +211,13 @@ def _not_found(name: str, module: ModuleType, data_dir: Path | None) -> DataErro
     )
 
 
+def place_for(name: str, data_dir: Path | None) -> Path:
+    """The folder into which the files of a dataset belong, where they are not anywhere yet."""
+    return _roots(data_dir)[0] / _module(name).FOLDERS[0]
+
+
 def _how_to_get(module: ModuleType, data_dir: Path | None) -> str:
     target = _roots(data_dir)[0] / module.FOLDERS[0]
-    return f"put {', '.join(module.FILES)} from {module.HOMEPAGE} into {target}"
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
+    command = f"dlcli data get {name}, or " if name in SOURCES else ""
+    return f"{command}put {', '.join(module.FILES)} from {module.HOMEPAGE} into {target}"

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dlcli.data.bad_samples import Bad
 from dlcli.data.image_kind import KIND as IMAGES
 from dlcli.data.kind import Kind, Shape
 
@@ -129,7 +130,8 @@ class Dataset:
     shape: what a model is built for, (H, W, C) of every image. splits: "train", "val", "test".
     recipe: defaults for training
     on it, e.g. {"epochs": 30, "batch_size": 32}. fingerprint: hexadecimal SHA-256 that a resumed
-    run compares. source: the name or path that was given. kind: of its samples.
+    run compares. source: the name or path that was given. kind: of its samples. left_out: files
+    that cannot be read, where it was asked to go on without them.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Dataset:
     fingerprint: str
     source: str
     kind: Kind = IMAGES
+    left_out: tuple[Bad, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def read_image(
     height, width, channels = shape
     if channels not in (1, 3) or height < 1 or width < 1:
         raise ValueError(f"shape {shape}")
-    return _open(source, name, lambda image: _decode(image, height, width, channels))
+    return opened(source, name, lambda image: _decode(image, height, width, channels))
 
 
 def read_halves(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -92,7 +92,7 @@ def read_halves(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         both = [image.crop((x, 0, x + half, image.height)) for x in (0, half)]
         return np.stack([_decode(one, height, width, channels) for one in both])
 
-    return _open(path, str(path), halves)
+    return opened(path, str(path), halves)
 
 
 def probe(path: Path) -> tuple[int, int]:
@@ -106,10 +106,10 @@ def probe(path: Path) -> tuple[int, int]:
         turned = looks and image.getexif().get(ORIENTATION) in SIDEWAYS
         return image.size if turned else image.size[::-1]
 
-    return _open(path, str(path), sides)
+    return opened(path, str(path), sides)
 
 
-def _open(source: Path | str | bytes, name: str, use: Callable[["Image"], T]) -> T:
+def opened(source: Path | str | bytes, name: str, use: Callable[["Image"], T]) -> T:
     """What `use` makes of the opened image; any complaint is a DataError naming the source."""
     if not isinstance(source, bytes):
         path = Path(source)
@@ -159,14 +159,14 @@ def _decode(image: "Image", height: int, width: int, channels: int) -> np.ndarra
 
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
-    image = _flat(image).convert("L" if channels == 1 else "RGB")
+    image = flat(image).convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
         image = image.crop(_centre(image.width, image.height, width, height))
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image, dtype=np.uint8).reshape(height, width, channels)
 
 
-def _flat(image: "Image") -> "Image":
+def flat(image: "Image") -> "Image":
     """Eight bits per channel and nothing transparent."""
     from PIL import Image
 

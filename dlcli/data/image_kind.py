@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcli.data.kind import Input, Setting, Shape
+from dlcli.data.kind import ON_BAD_SAMPLE, Input, Setting, Shape
 from dlcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ class Images:
         self.options = {
             "image_size": Setting(int, "Side in pixels; for a folder of images."),
             "grayscale": Setting(bool, "Without colour; for a folder of images."),
+            **ON_BAD_SAMPLE,
         }
 
     def shape(self, name: str, base: Shape, train: Split, options: Mapping[str, Any]) -> Shape:
         """The shape that the module says. UsageError: an option is given, which only files take."""
-        if options:
+        if options.keys() - ON_BAD_SAMPLE:  # none of a published dataset is bad
             why = f"{name} always has the shape {self.describe(base)}"
             what = "an image size or greyscale can only be chosen for a folder"
             raise UsageError(what, why=why)

@@ -38,6 +38,15 @@ class Setting:
     help: str
 
 
+ON_BAD_SAMPLE = {  # of kinds whose samples are files; see `bad_samples.py`
+    "on_bad_sample": Setting(
+        str,
+        "What to do with files of a folder that cannot be read: error (the default), skip, or"
+        " quarantine, which also copies them into the run.",
+    )
+}
+
+
 class Encoder(Protocol):
     """From samples, as a split gives them, to what a model takes.
 

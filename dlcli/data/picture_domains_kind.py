@@ -24,6 +24,10 @@ class PictureDomains(Pictures):
     shown = "facades"
     task = "repainting"
 
+    def __init__(self) -> None:
+        super().__init__()
+        del self.options["on_bad_sample"]  # a folder of pairs may be among them
+
     def load(self, path: Path, seed: int, options: Mapping[str, Any]) -> Dataset:
         """A folder with two."""
         from dlcli.data import picture_domains

@@ -30,6 +30,7 @@ class PicturePairs(Pictures):
 
     def __init__(self) -> None:
         super().__init__()
+        del self.options["on_bad_sample"]  # half a pair is none
         about = "Of pairs of pictures: left-to-right (from A to B) or right-to-left."
         self.options["direction"] = Setting(str, about)
 

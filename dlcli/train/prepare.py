@@ -20,7 +20,7 @@ from dlcli.train.recipe import Recipe
 
 LOOK = 256  # samples at a time
 NAMED = 5  # samples that are named where more cannot be read
-REPAIR = "remove or replace what cannot be read"
+REPAIR = "remove or replace what cannot be read; of folders, --on-bad-sample skip leaves it out"
 
 
 def check_data(dataset: Dataset, recipe: Recipe) -> None:
