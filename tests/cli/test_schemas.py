@@ -119,6 +119,11 @@ CALLS = {
     "models show": ("models", "show", "cnn"),
     "data list": ("data", "list"),
     "data show": ("data", "show", "digits"),
+    "data show, samples": ("data", "show", "digits", "-n", "3"),
+    "data check": ("data", "check", "digits"),
+    "data stats": ("data", "stats", "digits"),
+    "data export": ("data", "export", "digits", "-n", "2", "-o", "some"),
+    "data get": ("data", "get", "digits"),
     "runs list": ("runs", "list", "PARENT"),
     "runs show": ("runs", "show", "RUN"),
     "runs compare": ("runs", "compare", "RUN", "RUN"),
@@ -152,6 +157,13 @@ def test_a_line_of_predictions_is_as_its_schema_says(dlcli, trained, digit):
     good, bad = dlcli("predict", trained, digit[0], "absent.png", "--keep-going").lines
     assert wrong(good, document("predict, a line of a classifier")) == []
     assert wrong(bad, document("predict, a line of an error")) == []
+
+
+def test_how_a_folder_was_divided_is_as_its_schema_says(dlcli):
+    assert dlcli("data", "export", "digits", "-n", "30", "--split", "test", "-o", "one").code == 0
+    found = dlcli("data", "split", "one", "-o", "parts", "--json")
+    assert found.code == 0, found.err
+    assert wrong(found.json, document("data split")) == []
 
 
 def test_what_is_generated_and_a_run_again_are_as_their_schemas_say(dlcli):
