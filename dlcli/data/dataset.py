@@ -129,7 +129,8 @@ class Dataset:
     shape: what a model is built for, (H, W, C) of every image. splits: "train", "val", "test".
     recipe: defaults for training
     on it, e.g. {"epochs": 30, "batch_size": 32}. fingerprint: hexadecimal SHA-256 that a resumed
-    run compares. source: the name or path that was given. kind: of its samples.
+    run compares. source: the name or path that was given. kind: of its samples. remarks: what
+    whoever trains on it should be told.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Dataset:
     fingerprint: str
     source: str
     kind: Kind = IMAGES
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from dlcli.data.kind import Encoder, Kind, Shape
+from dlcli.data.kind import Encoder, Input, Kind, Shape
 from dlcli.errors import UsageError, did_you_mean
 
 
@@ -146,6 +146,14 @@ def of(kind: Kind) -> Task:
     """The task of the datasets of a kind."""
     found: Task = import_module(f"dlcli.train.{kind.task}").TASK
     return found
+
+
+def inputs(trained: Trained, names: Iterable[str]) -> Iterator[list[Input]]:
+    """What INPUT... of the command line means, in batches. An encoder that has to know what to look
+    for, such as columns by their names, reads it itself.
+    """
+    own = getattr(trained.encode, "inputs", None)
+    return own(names) if own else trained.kind.inputs(names, trained.shape)
 
 
 def names(task: Task) -> list[str]:
