@@ -50,7 +50,7 @@ def new(
     _check_kind(name, module, dataset)
     for remark in dataset.remarks:
         output.warn(remark)
-    monitor = tasks.of(dataset.kind).monitor
+    monitor = prepare.monitor(tasks.of(dataset.kind), config.train)
     usual = {"monitor": monitor, **dataset.recipe, **_recipe(module, settings, config.train)}
     recipe = Recipe.from_dict({**usual, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
@@ -170,6 +170,10 @@ def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
         if not hasattr(made, "label_smoothing"):
             raise UsageError("label_smoothing: the model knows of none")
         made.label_smoothing = recipe.label_smoothing
+    if recipe.class_weight != "none":
+        if not hasattr(made, "class_weight"):
+            raise UsageError("class_weight: the model knows of none")
+        made.class_weight = prepare.class_weight(dataset)
     return made
 
 

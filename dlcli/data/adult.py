@@ -26,23 +26,11 @@ RECIPE = table.recipe(29_305)
 HOMEPAGE = "https://archive.ics.uci.edu/dataset/2/adult"
 FOLDERS = ("tabular/adult", "adult")
 FILES = ("adult-train.csv", "adult-test.csv")
-COLUMNS = [
-    "age",
-    "workclass",
-    "fnlwgt",
-    "education",
-    "education-num",
-    "marital-status",
-    "occupation",
-    "relationship",
-    "race",
-    "sex",
-    "capital-gain",
-    "capital-loss",
-    "hours-per-week",
-    "native-country",
-    "income",
-]
+COLUMNS = (
+    *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation"),
+    *("relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week"),
+    *("native-country", "income"),
+)
 
 
 def missing(folder: Path) -> list[str]:
@@ -53,7 +41,7 @@ def missing(folder: Path) -> list[str]:
 def load(folder: Path | None, seed: int, options: Mapping[str, Any]) -> Dataset:
     """The published test part; a tenth of the training part is the validation part."""
     assert folder is not None
-    first, last = (table_text.read(folder / name, header=tuple(COLUMNS)) for name in FILES)
+    first, last = (table_text.read(folder / name, header=COLUMNS) for name in FILES)
     columns = {name: first.columns[name] + last.columns[name] for name in COLUMNS}
     columns["income"] = [label.rstrip(".") for label in columns["income"]]
     n = len(first.lines)

@@ -142,8 +142,9 @@ class Rows:
             yield begins, cells
 
     def _counted(self) -> Iterator[tuple[int, str]]:
-        for self._last, line in self._lines:
-            yield self._last, line if line.endswith("\n") else line + "\n"
+        for number, line in self._lines:
+            self._last = number
+            yield number, line if line.endswith("\n") else line + "\n"
 
     def _next_filled(self) -> str:
         for _, line in self._counted():

@@ -19,7 +19,9 @@ class Classify:
     """See `task.Task`."""
 
     monitor = "val_accuracy"
-    least = ("accuracy", *MEANS)
+    balanced = "val_macro_f1"
+    validated = ("macro_f1",)
+    least = ("accuracy", *MEANS, "rare_f1", "pr_auc")
     most = ("loss",)
 
     def __init__(self) -> None:

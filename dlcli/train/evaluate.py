@@ -34,7 +34,9 @@ class Evaluation:
     whose class is among the k most probable}. confusion: (K, K) int64, rows are true classes,
     columns predicted ones. per_class: {"precision", "recall", "f1"} (K,) float64, {"support",
     "predicted"} (K,) int64. macro, weighted: their means over classes, plain and by support.
-    undefined: per figure the classes for which it is 0 / 0, which counts as 0.
+    undefined: per figure the classes for which it is 0 / 0, which counts as 0. rarest: the class of
+    which there are fewest. pr_auc: the average precision of it, by its probability, if there are
+    two classes.
     """
 
     samples: int
@@ -47,13 +49,31 @@ class Evaluation:
     macro: dict[str, float]
     weighted: dict[str, float]
     undefined: dict[str, list[str]]
+    rarest: int = 0
+    pr_auc: float | None = None
 
     @property
     def figures(self) -> dict[str, float]:
-        """ "loss", "accuracy", and the means over classes: "macro_f1"."""
+        """ "loss", "accuracy", the means over classes: "macro_f1"; "rare_f1" of the rarest class,
+        and of two classes "pr_auc".
+        """
         means = {"macro": self.macro, "weighted": self.weighted}
         every = {f"{m}_{k}": v for m, found in means.items() for k, v in found.items()}
+        every["rare_f1"] = float(self.per_class["f1"][self.rarest])
+        if self.pr_auc is not None:
+            every["pr_auc"] = self.pr_auc
         return {"loss": self.loss, "accuracy": self.accuracy, **every}
+
+    def _rare(self, many: str) -> str:
+        """A line on the rarest class where it is less than half as frequent as if all were equal;
+        "" elsewhere.
+        """
+        n = int(self.per_class["support"][self.rarest])
+        if 2 * n * len(self.classes) >= self.samples:
+            return ""
+        area = "" if self.pr_auc is None else f", PR-AUC {self.pr_auc:.4f}"
+        name, f1 = self.classes[self.rarest], self.figures["rare_f1"]
+        return f"rarest    {name}, {n / self.samples:.1%} of the {many}: F1 {f1:.4f}{area}\n"
 
     def shown(self, many: str) -> list[str | Table]:
         """The figures, a table of the classes, and the confusion matrix if it is small enough."""
@@ -65,7 +85,7 @@ class Evaluation:
         for label, mean in (("macro mean", self.macro), ("weighted mean", self.weighted)):
             rows.append((label, *(f"{mean[f]:.4f}" for f in names), self.samples))
         blocks: list[str | Table] = [
-            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n",
+            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n{self._rare(many)}",
             Table(("class", *names, many), rows),
         ]
         blocks += [
@@ -95,6 +115,11 @@ class Evaluation:
                 "accuracy": self.accuracy,
                 "samples": self.samples,
                 "top_k": self.top_k,
+                "rarest": {
+                    "class": self.classes[self.rarest],
+                    "f1": self.per_class["f1"][self.rarest],
+                    "pr_auc": self.pr_auc,
+                },
                 "macro": self.macro,
                 "weighted": self.weighted,
                 "per_class": [
@@ -147,6 +172,8 @@ def evaluate(
     ks = sorted({t for t in top_k if t <= k} | {1})
     total = metrics.Sums()
     confusion = np.zeros((k, k), dtype=np.int64)
+    rarest = int(np.argmin(np.bincount(split.labels, minlength=k)))
+    shares: list[np.ndarray] = []  # of the rarest of two classes, and which samples are of it
     loader = Loader(split, normalize, batch_size, workers=workers)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
@@ -154,11 +181,18 @@ def evaluate(
             hits = metrics.top_k_hits(logits, batch.y, ks)
             loss = metrics.cross_entropy(logits, batch.y).sum()
             total.add({"loss": loss, **{f"top {t}": h for t, h in hits.items()}}, len(batch.y))
+            if k == 2:
+                share = metrics.log_softmax(logits)[:, rarest]
+                shares.append(np.stack([share, batch.y == rarest]))
             confusion += metrics.confusion_matrix(batch.y, logits.argmax(axis=1), k)
             if on_batch:
                 on_batch(total.samples, n)
     means = total.means()
     figures, undefined = metrics.per_class(confusion)
+    pr_auc = None
+    if shares:
+        share, true = np.concatenate(shares, axis=1)
+        pr_auc = metrics.average_precision(true == 1, share)
     return Evaluation(
         samples=n,
         classes=list(classes),
@@ -174,6 +208,8 @@ def evaluate(
             for name, where in undefined.items()
             if where.any()
         },
+        rarest=rarest,
+        pr_auc=pr_auc,
     )
 
 

@@ -82,8 +82,9 @@ class Task(Protocol):
     most: Sequence[str]
     options: Mapping[str, Any]
 
-    # Besides, a task may have a `generator`; `watcher(run, model, dataset, warn)`: an observer of
-    # the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
+    # Besides, a task may have `validated`, figures that only validation gives, and `balanced`, the
+    # one that chooses where rare classes are made to count; a `generator`; `watcher(run, model,
+    # dataset, warn)`: an observer of the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
     # with their defaults, which `evaluate` then takes as `options`, with `needs`: by a figure that
     # is only measured with one of them, its name.
 
@@ -159,7 +160,8 @@ def inputs(trained: Trained, names: Iterable[str]) -> Iterator[list[Input]]:
 def names(task: Task) -> list[str]:
     """The figures that training gives, and "step": by that one the latest is the best."""
     both = ["loss", *task.figures]
-    return [*both, *(f"val_{name}" for name in both), "step"]
+    more = getattr(task, "validated", ())
+    return [*both, *(f"val_{name}" for name in (*both, *more)), "step"]
 
 
 def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:
