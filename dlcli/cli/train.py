@@ -96,8 +96,8 @@ def data_settings(function: Any) -> Any:
 @click.option("--patience", type=Number(int, 1), help="Stop after N epochs that were no better.")
 @click.option(
     "--class-weight",
-    type=Choice(["none", "balanced"]),
-    help="balanced: errors in rare classes weigh more; of classifiers.",
+    type=Choice(["none", "sqrt", "balanced"]),
+    help="Errors in rare classes weigh more, by 1 / frequency or by its root; of classifiers.",
 )
 @click.option(
     "--sampling",

@@ -173,7 +173,7 @@ def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
     if recipe.class_weight != "none":
         if not hasattr(made, "class_weight"):
             raise UsageError("class_weight: the model knows of none")
-        made.class_weight = prepare.class_weight(dataset)
+        made.class_weight = prepare.class_weight(dataset, recipe.class_weight)
     return made
 
 

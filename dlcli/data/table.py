@@ -26,7 +26,7 @@ from dlcli.errors import DataError, UsageError, did_you_mean
 
 LARGE = 2_000  # rows: below, batches are small, so that an epoch is some steps
 BATCH, SMALL_BATCH = 64, 16
-STEPS, LEAST_EPOCHS, MOST_EPOCHS = 2_000, 10, 100  # a small table is seen more often
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 5_000, 10, 100  # a small table is seen more often
 USUAL = ("label", "class", "target")  # of a label that is not named
 MOST_CLASSES = 100
 FEW_CLASSES = 20  # numbers that are more than these, and more than
@@ -187,7 +187,7 @@ def recipe(n: int) -> dict[str, object]:
     """How to train on n rows: as many epochs as give STEPS steps, within bounds."""
     batch = BATCH if n >= LARGE else SMALL_BATCH
     epochs = min(max(-(-STEPS // -(-n // batch)), LEAST_EPOCHS), MOST_EPOCHS)
-    return {"epochs": epochs, "batch_size": batch, "lr": 1e-3}
+    return {"epochs": epochs, "batch_size": batch, "lr": 3e-3}
 
 
 def _label(table: Table, given: str | None) -> str:

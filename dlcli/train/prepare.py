@@ -22,6 +22,7 @@ from dlcli.train.recipe import CHOICES, Recipe
 
 LOOK = 256  # samples at a time
 NAMED = 5  # samples that are named where more cannot be read
+POWERS = {"balanced": 1.0, "sqrt": 0.5}  # of class weights
 REPAIR = "remove or replace what cannot be read"
 
 
@@ -109,14 +110,15 @@ def monitor(task: Any, asked: Mapping[str, Any]) -> str:
     return found
 
 
-def class_weight(dataset: Dataset) -> np.ndarray:
-    """Of each class the weight n / (K · its samples) in the training part, (K,) float32, so that
-    all classes weigh the same together; 0 for one without samples.
+def class_weight(dataset: Dataset, how: str) -> np.ndarray:
+    """Of each class its weight, (K,) float32, by its samples in the training part: "balanced" is
+    n / (K · its samples), so that all classes weigh the same together; "sqrt" the square root of
+    that; 0 for one without samples.
     """
     labels, classes = dataset.splits["train"].labels, len(dataset.classes)
     counts = np.bincount(labels, minlength=classes)
     weights = divide(np.full(classes, len(labels)), counts * np.count_nonzero(counts))
-    return weights.astype(np.float32)
+    return (weights ** POWERS[how]).astype(np.float32)
 
 
 def loaders(

@@ -83,7 +83,7 @@ RANGES = {
 }
 
 
-CHOICES = {"class_weight": ("none", "balanced"), "sampling": ("none", "over", "under")}
+CHOICES = {"class_weight": ("none", "sqrt", "balanced"), "sampling": ("none", "over", "under")}
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class Recipe:
     lr: None takes the optimiser's entry in DEFAULT_LR. warmup: steps of linear warm-up.
     weight_decay, l1, momentum, beta1, beta2 (None: the optimiser's own), clip_norm, clip_value: see
     `dlcli.optim`. label_smoothing: what the model's loss is built with. class_weight: "balanced"
-    weighs a sample's loss by how rare its class is. sampling: "over" or "under" makes classes
-    equally frequent, see `dlcli.data.balance`; one of the two at most. patience: stop after so
-    many epochs without a better `monitor`. until: stop at the end of the first epoch in which any
+    and "sqrt" weigh a sample's loss by how rare its class is. sampling: "over" or "under" makes
+    classes equally frequent, see `dlcli.data.balance`; one of the two at most. patience: stop after
+    so many epochs without a better `monitor`. until: stop at the end of the first epoch in which any
     of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
     monitor: the figure that chooses the best checkpoint; a "loss" is better when lower, anything
     else when higher. Figures are "loss" and "accuracy" (means over the epoch's training

@@ -84,9 +84,9 @@ class Task(Protocol):
 
     # Besides, a task may have `validated`, figures that only validation gives, and `balanced`, the
     # one that chooses where rare classes are made to count; a `generator`; `watcher(run, model,
-    # dataset, warn)`: an observer of the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
-    # with their defaults, which `evaluate` then takes as `options`, with `needs`: by a figure that
-    # is only measured with one of them, its name.
+    # dataset, warn)`: an observer of the training that draws or warns; and `measured_by`: the
+    # options of `dlcli eval` that apply, with their defaults, which `evaluate` then takes as
+    # `options`, with `needs`: by a figure that is only measured with one of them, its name.
 
     def evaluate(
         self,
