@@ -98,12 +98,12 @@ class Recipe:
     `dlcli.optim`. label_smoothing: what the model's loss is built with. class_weight: "balanced"
     and "sqrt" weigh a sample's loss by how rare its class is. sampling: "over" or "under" makes
     classes equally frequent, see `dlcli.data.balance`; one of the two at most. patience: stop after
-    so many epochs without a better `monitor`. until: stop at the end of the first epoch in which any
-    of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
+    so many epochs without a better `monitor`. until: stop at the end of the first epoch in which
+    any of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
     monitor: the figure that chooses the best checkpoint; a "loss" is better when lower, anything
-    else when higher. Figures are "loss" and "accuracy" (means over the epoch's training
-    batches), "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last
-    checkpoint, besides those at each epoch's end. seed: of shuffling and initialisation.
+    else when higher. Figures are "loss" and "accuracy" (means over the epoch's training batches),
+    "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last checkpoint,
+    besides those at each epoch's end. seed: of shuffling and initialisation.
 
     UsageError: a value out of its range.
     """
