@@ -1,4 +1,4 @@
-"""Rare classes that count: weights in the loss, the figures that tell, and what chooses the best."""
+"""Rare classes that count: weights in the loss, the figures that tell, what chooses the best."""
 
 from types import SimpleNamespace
 
