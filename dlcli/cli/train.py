@@ -97,12 +97,15 @@ def data_settings(function: Any) -> Any:
 @click.option(
     "--class-weight",
     type=Choice(["none", "sqrt", "balanced"]),
-    help="Errors in rare classes weigh more, by 1 / frequency or by its root; of classifiers.",
+    metavar="HOW",
+    help="Errors in rare classes weigh more: none, sqrt or balanced [default: none].",
 )
 @click.option(
     "--sampling",
     type=Choice(["none", "over", "under"]),
-    help="Make classes equally frequent: rare ones repeated, or frequent ones thinned.",
+    metavar="HOW",
+    help="Classes equally frequent, rare ones repeated or others thinned: none, over or under"
+    " [default: none].",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(
