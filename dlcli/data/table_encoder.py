@@ -55,19 +55,17 @@ class Features:
         return sum(column.width for column in self.columns)
 
     def __call__(self, samples: Values) -> np.ndarray:
-        """(B, width) float32."""
+        """(B, width) float32. DataError: a column is not there, or of another kind."""
         out = np.zeros((len(samples), self.width), np.float32)
         at = 0
         for column in self.columns:
-            values = samples.columns[column.name]
+            values = samples.columns.get(column.name)
+            if values is None or values.dtype != column.array([]).dtype:
+                what = f"column '{column.name}' is not what the model was trained on"
+                raise DataError(what, why="the table has changed since", hint="train anew")
             column.encode(values, out[:, at : at + column.width])
             at += column.width
         return out
-
-    def stack(self, samples: Sequence[Row]) -> Values:
-        """Single rows as a part gives those of a batch."""
-        columns = {c.name: c.array([row[c.name] for row in samples]) for c in self.columns}
-        return Values(columns, len(samples))
 
     def remark(self, sample: Row) -> dict[str, list[str]]:
         """{"unknown": names of the columns whose value training has not had, or too rarely}."""

@@ -32,7 +32,7 @@ def people(tmp_path_factory):
 def trained_table(tmp_path_factory, people):
     """A run of `mlp` on the table. Shared: nothing changes it."""
     run = tmp_path_factory.mktemp("runs") / "people"
-    more = ("--epochs", 25, "--out", run, "--no-plots")
+    more = ("--epochs", 15, "--out", run, "--no-plots")
     result = call("train", "mlp", "--data", people, "--label", "income", *more)
     assert result.code == 0, result.err
     assert "warning: column 'id' is left out: it numbers the rows" in result.err
