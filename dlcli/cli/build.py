@@ -56,11 +56,26 @@ def model_module(name: str | None, file: Path | None) -> tuple[str, Any]:
     return name, catalog.load(name)
 
 
-def kind_of(module: Any) -> Any:
-    """The kind of samples that a model takes: images unless its module says another KIND."""
+def kinds_of(module: Any) -> list[Any]:
+    """The kinds of samples that a model takes, the usual one first: images unless it says so."""
     from dlcli.data import kind
 
-    return kind.of(getattr(module, "KIND", "image"))
+    return [kind.of(name) for name in getattr(module, "KINDS", (getattr(module, "KIND", "image"),))]
+
+
+def kind_of(module: Any, source: str | None = None) -> Any:
+    """The kind of samples that a model takes of a dataset, by its name or its file's suffix, where
+    it takes several; the usual one otherwise.
+    """
+    from dlcli.data import catalog
+
+    usual, *others = kinds_of(module)
+    if source is None or not others:
+        return usual
+    if source in catalog.names():
+        return next((k for k in others if k is catalog.describe(source).kind), usual)
+    suffix = Path(source).suffix.lower()
+    return next((k for k in others if suffix in getattr(k, "suffixes", ())), usual)
 
 
 def restore(path: Path, file: Path | None, *, which: str = "best") -> Trained:
@@ -181,6 +196,9 @@ def dataset_for(trained: Trained, source: str | None, data_dir: Path | None) -> 
 
     if source is None:
         found = dataset_of(trained.run, data_of(trained.run), data_dir, trained.kind)
+    elif is_place(source) and hasattr(trained.kind, "another"):
+        path = Path(os.path.expanduser(source))
+        found = trained.kind.another(path, trained.encode, trained.classes)
     else:
         values: dict[str, Any] = {"source": source}
         kept, own = getattr(trained.kind, "kept", ()), data_of(trained.run)

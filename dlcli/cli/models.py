@@ -53,7 +53,7 @@ def show(name: str, data: str | None, data_dir: Path | None) -> None:
 
     info = catalog.describe(name)
     module = catalog.load(name)
-    kind = build.kind_of(module)
+    kind = build.kind_of(module, data)
     about = datasets.describe(data or kind.shown, data_dir=data_dir, kind=kind)
     if about.kind is not kind:
         why = f"the samples of {about.name} are {about.kind.many}"

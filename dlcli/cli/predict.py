@@ -101,7 +101,7 @@ def main(
     options = tasks.chosen(task, {"top_k": top_k, "explain": explain, "beam": beam})
     bad = total = 0
     with writer(out) as write:
-        for batch in trained.kind.inputs(inputs, trained.shape):
+        for batch in tasks.inputs(trained, inputs):
             lines = _lines(trained, task, batch, options)
             total += len(lines)
             bad += sum("error" in line for line in lines)

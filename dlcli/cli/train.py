@@ -34,6 +34,8 @@ RECIPE_FLAGS = (
     "weight_decay",
     "seed",
     "patience",
+    "class_weight",
+    "sampling",
 )
 
 
@@ -61,8 +63,9 @@ def data_settings(function: Any) -> Any:
 @click.argument("model", required=False)
 @click.option(
     "--data",
-    help="A dataset's name, a folder of images or sounds, a table of texts, of a series or of"
-    " ratings, .csv or .tsv, or a text to learn its language from [default: digits, for images].",
+    help="A dataset's name, a folder of images or sounds, a table with a column to tell, of texts,"
+    " of a series or of ratings, .csv or .tsv, or a text to learn its language from [default:"
+    " digits, for images].",
 )
 @data_settings
 @click.option("--epochs", type=Number(int, 1), help="Passes over the training part.")
@@ -91,6 +94,19 @@ def data_settings(function: Any) -> Any:
     help="Stop when a figure is reached: loss=0.05, val_accuracy=0.99.",
 )
 @click.option("--patience", type=Number(int, 1), help="Stop after N epochs that were no better.")
+@click.option(
+    "--class-weight",
+    type=Choice(["none", "sqrt", "balanced"]),
+    metavar="HOW",
+    help="Errors in rare classes weigh more: none, sqrt or balanced [default: none].",
+)
+@click.option(
+    "--sampling",
+    type=Choice(["none", "over", "under"]),
+    metavar="HOW",
+    help="Classes equally frequent, rare ones repeated or others thinned: none, over or under"
+    " [default: none].",
+)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(
     "-c",

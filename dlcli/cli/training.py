@@ -46,9 +46,12 @@ def new(
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
     executor = build.device(device, threads, precision)
-    dataset = build.dataset(config.data, data_dir, build.kind_of(module))
+    kind = build.kind_of(module, config.data["source"])
+    dataset = build.dataset(config.data, data_dir, kind)
     _check_kind(name, module, dataset)
-    monitor = tasks.of(dataset.kind).monitor
+    for remark in dataset.remarks:
+        output.warn(remark)
+    monitor = prepare.monitor(tasks.of(dataset.kind), config.train)
     usual = {"monitor": monitor, **dataset.recipe, **_recipe(module, settings, config.train)}
     recipe = Recipe.from_dict({**usual, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
@@ -115,7 +118,7 @@ def _ask(
         asked.data["source"] = _default_data(name, module)
     config.check_data(asked.data)
     settings = config.model_config(module.Config, asked.model_settings)
-    task = tasks.of(build.kind_of(module))
+    task = tasks.of(build.kind_of(module, asked.data["source"]))
     checked = Recipe.from_dict({"monitor": task.monitor, **asked.train})
     _check_names(checked)
     if file is None:
@@ -135,10 +138,11 @@ def _default_data(name: str, module: Any) -> str:
 
 def _check_kind(name: str, module: Any, dataset: Any) -> None:
     """UsageError: the model takes other samples than the dataset has."""
-    kind = build.kind_of(module)
-    if dataset.kind is not kind:
+    kinds = build.kinds_of(module)
+    if dataset.kind not in kinds:
         why = f"the samples of {dataset.name} are {dataset.kind.many}"
-        raise UsageError(f"{name} takes {kind.many}", why=why, hint="see 'dlcli models list'")
+        takes = " or ".join(kind.many for kind in kinds)
+        raise UsageError(f"{name} takes {takes}", why=why, hint="see 'dlcli models list'")
 
 
 def _check_names(recipe: Any) -> None:
@@ -176,6 +180,10 @@ def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
         if not hasattr(made, "label_smoothing"):
             raise UsageError("label_smoothing: the model knows of none")
         made.label_smoothing = recipe.label_smoothing
+    if recipe.class_weight != "none":
+        if not hasattr(made, "class_weight"):
+            raise UsageError("class_weight: the model knows of none")
+        made.class_weight = prepare.class_weight(dataset, recipe.class_weight)
     return made
 
 
@@ -250,7 +258,8 @@ def resume(
                 output.warn(warning)
             kept.warnings = []  # they are said
         module = build.model_module(name, file)[1]
-        dataset = build.dataset_of(run, data, data_dir, build.kind_of(module))
+        kind = build.kind_of(module, data["source"])
+        dataset = build.dataset_of(run, data, data_dir, kind)
         if kept is not None:
             prepare.resumed(kept, dataset, recipe)  # refuses other data before anything is written
         own = {k: v for k, v in own.items() if k not in config.MODEL_KEYS}

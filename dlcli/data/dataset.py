@@ -131,7 +131,8 @@ class Dataset:
     recipe: defaults for training
     on it, e.g. {"epochs": 30, "batch_size": 32}. fingerprint: hexadecimal SHA-256 that a resumed
     run compares. source: the name or path that was given. kind: of its samples. left_out: files
-    that cannot be read, where it was asked to go on without them.
+    that cannot be read, where it was asked to go on without them. remarks: what whoever trains on
+    it should be told.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Dataset:
     source: str
     kind: Kind = IMAGES
     left_out: tuple[Bad, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

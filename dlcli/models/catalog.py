@@ -6,6 +6,7 @@ Every other file of this folder is a model. What models share lies in `parts`. A
     Config                                      its settings, a frozen dataclass with defaults
     build(config, shape, classes, *, seed)      the model, see `train.protocol.Model`
     KIND                                        of the samples that it takes, "image" if not said
+    KINDS                                       instead, where it takes several, the usual one first
     recipe(config) -> dict                      how it is trained unless the user says otherwise
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dlcli import nn
@@ -9,7 +10,8 @@ from dlcli.errors import UsageError, did_you_mean
 from dlcli.models.parts.classifier import Classifier
 
 DESCRIPTION = "a feed-forward network with any number of hidden layers"
-ADAPTS = "The image is flattened, whatever its size and channels."
+ADAPTS = "The image is flattened, whatever its size and channels; a row of a table is as it is."
+KINDS = ("image", "table")
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 
@@ -24,10 +26,8 @@ class Config:
     dropout: float = 0.0
 
 
-def build(
-    config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0
-) -> Classifier:
-    """A classifier of images (H, W, C) = shape, initialised from `seed`.
+def build(config: Config, shape: tuple[int, ...], classes: int, *, seed: int = 0) -> Classifier:
+    """A classifier of images (H, W, C) = shape, or of rows (numbers,), initialised from `seed`.
 
     UsageError for settings that make no network.
     """
@@ -41,7 +41,7 @@ def build(
             f"mlp: hidden {config.hidden} do not make a network",
             why="each layer has at least one unit",
         )
-    size = shape[0] * shape[1] * shape[2]
+    size = math.prod(shape)
     layers: list[nn.Module] = [nn.Flatten()]
     for units in config.hidden:
         layers.append(nn.Linear(size, units, act=config.activation))

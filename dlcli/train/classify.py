@@ -22,7 +22,9 @@ class Classify:
     """See `task.Task`."""
 
     monitor = "val_accuracy"
-    least = ("accuracy", *MEANS, "macro_auc", "macro_ap")
+    balanced = "val_macro_f1"
+    validated = ("macro_f1",)
+    least = ("accuracy", *MEANS, "macro_auc", "macro_ap", "rare_f1", "pr_auc")
     most = ("loss", "ece")
 
     def __init__(self) -> None:

@@ -53,7 +53,7 @@ class Evaluation:
     undefined: per figure the classes for which it is 0 / 0, which counts as 0. scores: what the
     probabilities are worth, None where the model gives none (NaN), or more than 67 million of them.
     mistakes: the surest ones, the surest first. pictures: of their samples, (H, W, C) uint8, where
-    these are pictures.
+    these are pictures. rarest: the class of which there are fewest.
     """
 
     samples: int
@@ -69,14 +69,33 @@ class Evaluation:
     scores: Scores | None = None
     mistakes: Sequence[Mistake] = ()
     pictures: Sequence[np.ndarray] = ()
+    rarest: int = 0
 
     @property
     def figures(self) -> dict[str, float]:
-        """ "loss", "accuracy", the means over classes, "macro_f1", and those of `Scores`."""
+        """ "loss", "accuracy", the means over classes: "macro_f1"; "rare_f1" of the rarest class,
+        those of `Scores`, and of two classes "pr_auc", the average precision of the rarer one.
+        """
         means = {"macro": self.macro, "weighted": self.weighted}
         every = {f"{m}_{k}": v for m, found in means.items() for k, v in found.items()}
+        every["rare_f1"] = float(self.per_class["f1"][self.rarest])
+        if self.scores and len(self.classes) == 2:
+            area = self.scores.precision_recall[self.rarest].area
+            every |= {"pr_auc": area} if np.isfinite(area) else {}
         scores = self.scores.figures if self.scores else {}
         return {"loss": self.loss, "accuracy": self.accuracy, **every, **scores}
+
+    def _rare(self, many: str) -> str:
+        """A line on the rarest class where it is less than half as frequent as if all were equal;
+        "" elsewhere.
+        """
+        n = int(self.per_class["support"][self.rarest])
+        if 2 * n * len(self.classes) >= self.samples:
+            return ""
+        found = self.figures
+        area = f", PR-AUC {found['pr_auc']:.4f}" if "pr_auc" in found else ""
+        name, f1 = self.classes[self.rarest], found["rare_f1"]
+        return f"rarest    {name}, {n / self.samples:.1%} of the {many}: F1 {f1:.4f}{area}\n"
 
     def shown(self, many: str) -> list[str | Table]:
         """The figures, a table of the classes, and the confusion matrix if it is small enough."""
@@ -88,7 +107,8 @@ class Evaluation:
         for label, mean in (("macro mean", self.macro), ("weighted mean", self.weighted)):
             rows.append((label, *(f"{mean[f]:.4f}" for f in names), self.samples))
         blocks: list[str | Table] = [
-            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n{self._sureness()}",
+            f"loss      {self.loss:.4f}\naccuracy  {self.accuracy:.2%}\n"
+            f"{self._sureness()}{self._rare(many)}",
             Table(("class", *names, many), rows),
         ]
         blocks += [
@@ -141,6 +161,11 @@ class Evaluation:
                 "accuracy": self.accuracy,
                 "samples": self.samples,
                 "top_k": self.top_k,
+                "rarest": {
+                    "class": self.classes[self.rarest],
+                    "f1": self.per_class["f1"][self.rarest],
+                    "pr_auc": self.figures.get("pr_auc"),
+                },
                 "macro": self.macro,
                 "weighted": self.weighted,
                 "per_class": [
@@ -196,6 +221,7 @@ def evaluate(
     total = metrics.Sums()
     shares = np.empty((n, k), np.float32) if n * k <= MOST_SHARES else None
     confusion = np.zeros((k, k), dtype=np.int64)
+    rarest = int(np.argmin(np.bincount(split.labels, minlength=k)))
     loader = Loader(split, normalize, batch_size, workers=workers)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
@@ -229,6 +255,7 @@ def evaluate(
         },
         scores=scores,
         mistakes=_mistakes(scores, split, classes) if scores else (),
+        rarest=rarest,
     )
 
 

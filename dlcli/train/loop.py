@@ -19,6 +19,7 @@ from dlcli.data.dataset import Dataset
 from dlcli.data.kind import Encoder
 from dlcli.errors import DlcliError, NonFiniteError, OutputError, UsageError
 from dlcli.train import atomic, checkpoint, jsonfile, prepare
+from dlcli.train import task as tasks
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums
 from dlcli.train.progress import Progress
@@ -228,7 +229,8 @@ class Trainer:
         p.step, p.batch, p.lr = p.step + 1, p.batch + len(group), lr
         p.sums, p.samples = total.sums, total.samples
         if not self._checked:
-            prepare.check_figures(recipe=self.recipe, total=total, val=len(self.val_loader) > 0)
+            validated = getattr(tasks.of(self.dataset.kind), "validated", ())
+            prepare.check_figures(self.recipe, total, len(self.val_loader) > 0, validated)
             self._checked = True
         self.observer.on_step(p.step, loss, lr, images)
         return images
@@ -242,6 +244,7 @@ class Trainer:
             return
         whole = p.batch == len(self.loader)
         figures = {**Sums(p.sums, p.samples).means(), **val.means("val_")}
+        prepare.check_validated(self.recipe, figures)
         speed = images / seconds if seconds else 0.0
         timing = {"seconds": seconds, "images_per_second": speed, "elapsed": self._seconds()}
         record: dict[str, Any] = {"epoch": p.epoch + 1, "step": p.step, "lr": p.lr, **figures}

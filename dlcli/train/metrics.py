@@ -16,6 +16,8 @@ import numpy as np
 NAMES = {"correct": "accuracy", "squares": "rmse", "nats": "perplexity"}
 FUNCTIONS = {"squares": math.sqrt, "nats": lambda nats: math.exp(min(nats, MOST_NATS))}
 MOST_NATS = 700.0  # of which e to them is a number
+BY_CLASS = "/"  # in the name of a sum over the samples of a class: "hits/3"
+ROLES = ("hits", "true", "said")  # how often it was right, occurs, was told
 COUNT = "tokens"  # where a model sums these too, they are what the other sums are divided by
 
 
@@ -36,9 +38,21 @@ class Sums:
         if not self.samples:
             return {}
         n = self.sums.get(COUNT, self.samples) or self.samples
-        means = {k: v / n for k, v in self.sums.items() if k != COUNT}
+        means = {k: v / n for k, v in self.sums.items() if k != COUNT and BY_CLASS not in k}
         figures = {k: FUNCTIONS[k](v) if k in FUNCTIONS else v for k, v in means.items()}
+        figures |= self._by_class()
         return {prefix + NAMES.get(k, k): v for k, v in figures.items()}
+
+    def _by_class(self) -> dict[str, float]:
+        """The mean F1 of the classes that occur or were told, from sums as `Model.measure` says."""
+        there = {k.partition(BY_CLASS)[2] for k in self.sums if BY_CLASS in k}
+        if not there:
+            return {}
+        f1 = []
+        for k in sorted(there):
+            hits, true, said = (self.sums.get(f"{w}{BY_CLASS}{k}", 0.0) for w in ROLES)
+            f1.append(2 * hits / (true + said))
+        return {"macro_f1": sum(f1) / len(f1)}
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from dlcli import optim, schedule
+from dlcli.data.balance import Balanced
 from dlcli.data.dataset import Dataset
 from dlcli.data.kind import Encoder
 from dlcli.data.loader import Loader
 from dlcli.errors import CheckpointError, DataError, UsageError, did_you_mean
 from dlcli.train.checkpoint import Checkpoint
-from dlcli.train.metrics import Sums
+from dlcli.train.metrics import Sums, divide
 from dlcli.train.progress import Progress
 from dlcli.train.protocol import Phase
-from dlcli.train.recipe import Recipe
+from dlcli.train.recipe import CHOICES, Recipe
 
 LOOK = 256  # samples at a time
 NAMED = 5  # samples that are named where more cannot be read
+POWERS = {"balanced": 1.0, "sqrt": 0.5}  # of class weights
 REPAIR = "remove or replace what cannot be read; of folders, --on-bad-sample skip leaves it out"
 
 
@@ -61,13 +64,27 @@ def check_samples(dataset: Dataset) -> None:
         )
 
 
-def check_figures(recipe: Recipe, total: Sums, val: bool) -> None:
-    """UsageError: the recipe goes by a figure that the model does not give. total: of a step."""
-    known = {"step": 0, **total.means(), **(total.means("val_") if val else {})}
+def check_figures(recipe: Recipe, total: Sums, val: bool, validated: Iterable[str] = ()) -> None:
+    """UsageError: the recipe goes by a figure that the model does not give. total: of a step.
+    validated: figures that only validation gives.
+    """
+    known = {"step": 0, **total.means()}
+    if val:
+        known |= {**total.means("val_"), **{f"val_{name}": 0 for name in validated}}
     for figure in (recipe.monitor, *recipe.until):
         if figure not in known:
-            hint = did_you_mean(figure, known)
-            raise UsageError(f"there is no figure {figure!r} to go by", hint=hint)
+            raise _no_figure(figure, known)
+
+
+def check_validated(recipe: Recipe, figures: Mapping[str, float]) -> None:
+    """UsageError: the recipe goes by a figure of validation that did not come of it."""
+    for figure in (recipe.monitor, *recipe.until):
+        if figure.startswith("val_") and figure not in figures:
+            raise _no_figure(figure, figures)
+
+
+def _no_figure(figure: str, known: Iterable[str]) -> UsageError:
+    return UsageError(f"there is no figure {figure!r} to go by", hint=did_you_mean(figure, known))
 
 
 def resumed(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> Progress:
@@ -84,12 +101,34 @@ def resumed(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> Progres
     return progress
 
 
+def monitor(task: Any, asked: Mapping[str, Any]) -> str:
+    """The figure that chooses the best checkpoint if `asked` of a recipe does not say one: where
+    rare classes are made to count, one in which they do.
+    """
+    balanced = any(asked.get(key, "none") != "none" for key in CHOICES)
+    found: str = getattr(task, "balanced", task.monitor) if balanced else task.monitor
+    return found
+
+
+def class_weight(dataset: Dataset, how: str) -> np.ndarray:
+    """Of each class its weight, (K,) float32, by its samples in the training part: "balanced" is
+    n / (K · its samples), so that all classes weigh the same together; "sqrt" the square root of
+    that; 0 for one without samples.
+    """
+    labels, classes = dataset.splits["train"].labels, len(dataset.classes)
+    counts = np.bincount(labels, minlength=classes)
+    weights = divide(np.full(classes, len(labels)), counts * np.count_nonzero(counts))
+    return (weights ** POWERS[how]).astype(np.float32)
+
+
 def loaders(
     dataset: Dataset, encode: Encoder, recipe: Recipe, workers: int
 ) -> tuple[Loader, Loader]:
     """Of the training part, shuffled by the recipe's seed, and of the validation part."""
     train, val = dataset.splits["train"], dataset.splits["val"]
     size, seed = recipe.batch_size, recipe.seed
+    if recipe.sampling != "none":
+        train = Balanced(train, recipe.sampling, seed)
     return (
         Loader(train, encode, size, seed=seed, shuffle=True, workers=workers),
         Loader(val, encode, size, workers=workers),

@@ -68,7 +68,8 @@ class Model(Protocol):
         """A batch's inputs to the model's output, for a classifier the logits (B, K)."""
 
     def measure(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, float]:
-        """Sums over the batch, e.g. {"correct": 37.0}, which is averaged as "accuracy".
+        """Sums over the batch, e.g. {"correct": 37.0}, which is averaged as "accuracy". Those by
+        class, "hits/3", "true/3" and "said/3", come to "macro_f1".
 
         A model that counts "tokens", the words of sentences, gives the sum of their "loss" besides:
         all of its figures are means over them.

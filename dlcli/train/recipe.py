@@ -83,6 +83,9 @@ RANGES = {
 }
 
 
+CHOICES = {"class_weight": ("none", "sqrt", "balanced"), "sampling": ("none", "over", "under")}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train.
@@ -92,13 +95,15 @@ class Recipe:
     resumed run): stop there. optimizer, schedule: a name of `dlcli.optim`, `dlcli.schedule`.
     lr: None takes the optimiser's entry in DEFAULT_LR. warmup: steps of linear warm-up.
     weight_decay, l1, momentum, beta1, beta2 (None: the optimiser's own), clip_norm, clip_value: see
-    `dlcli.optim`. label_smoothing: what the model's loss is built with. patience: stop after so
-    many epochs without a better `monitor`. until: stop at the end of the first epoch in which any
-    of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
+    `dlcli.optim`. label_smoothing: what the model's loss is built with. class_weight: "balanced"
+    and "sqrt" weigh a sample's loss by how rare its class is. sampling: "over" or "under" makes
+    classes equally frequent, see `dlcli.data.balance`; one of the two at most. patience: stop after
+    so many epochs without a better `monitor`. until: stop at the end of the first epoch in which
+    any of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
     monitor: the figure that chooses the best checkpoint; a "loss" is better when lower, anything
-    else when higher. Figures are "loss" and "accuracy" (means over the epoch's training
-    batches), "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last
-    checkpoint, besides those at each epoch's end. seed: of shuffling and initialisation.
+    else when higher. Figures are "loss" and "accuracy" (means over the epoch's training batches),
+    "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last checkpoint,
+    besides those at each epoch's end. seed: of shuffling and initialisation.
 
     UsageError: a value out of its range.
     """
@@ -120,6 +125,8 @@ class Recipe:
     clip_norm: float | None = None
     clip_value: float | None = None
     label_smoothing: float = 0.0
+    class_weight: str = "none"
+    sampling: str = "none"
     patience: int | None = None
     until: Mapping[str, float] = field(default_factory=dict)
     monitor: str = "val_accuracy"
@@ -136,6 +143,15 @@ class Recipe:
         for key in ("optimizer", "schedule", "monitor"):
             if not isinstance(getattr(self, key), str) or not getattr(self, key):
                 raise UsageError(f"{key} = {getattr(self, key)!r} is not possible", why="a name")
+        for key, known in CHOICES.items():
+            if (value := getattr(self, key)) not in known:
+                why = did_you_mean(str(value), known)
+                raise UsageError(f"{key} = {value!r} is not possible", why=why)
+        if all(getattr(self, key) != "none" for key in CHOICES):
+            raise UsageError(
+                f"class_weight = '{self.class_weight}' and sampling = '{self.sampling}'",
+                why="each makes rare classes count as much as others; both would do it twice",
+            )
         if not isinstance(self.until, Mapping):
             raise UsageError(
                 f"until = {self.until!r} is not possible",

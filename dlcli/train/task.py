@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from dlcli.data.kind import Encoder, Kind, Shape
+from dlcli.data.kind import Encoder, Input, Kind, Shape
 from dlcli.errors import UsageError, did_you_mean
 
 
@@ -82,10 +82,12 @@ class Task(Protocol):
     most: Sequence[str]
     options: Mapping[str, Any]
 
-    # Besides, a task may have a `generator`; `watcher(run, model, dataset, warn)`: an observer of
-    # the training that draws or warns; and `measured_by`: the options of `dlcli eval` that apply,
-    # with their defaults, which `evaluate` then takes as `options`, with `needs`: by a figure that
-    # is only measured with one of them, its name. `predicts(model)`: whether `predict` is for it.
+    # Besides, a task may have `validated`, figures that only validation gives, and `balanced`, the
+    # one that chooses where rare classes are made to count; a `generator`; `watcher(run, model,
+    # dataset, warn)`: an observer of the training that draws or warns; and `measured_by`: the
+    # options of `dlcli eval` that apply, with their defaults, which `evaluate` then takes as
+    # `options`, with `needs`: by a figure that is only measured with one of them, its name.
+    # `predicts(model)`: whether `predict` is for it.
 
     def evaluate(
         self,
@@ -160,10 +162,19 @@ def of(kind: Kind) -> Task:
     return found
 
 
+def inputs(trained: Trained, names: Iterable[str]) -> Iterator[list[Input]]:
+    """What INPUT... of the command line means, in batches. An encoder that has to know what to look
+    for, such as columns by their names, reads it itself.
+    """
+    own = getattr(trained.encode, "inputs", None)
+    return own(names) if own else trained.kind.inputs(names, trained.shape)
+
+
 def names(task: Task) -> list[str]:
     """The figures that training gives, and "step": by that one the latest is the best."""
     both = ["loss", *task.figures]
-    return [*both, *(f"val_{name}" for name in both), "step"]
+    more = getattr(task, "validated", ())
+    return [*both, *(f"val_{name}" for name in (*both, *more)), "step"]
 
 
 def chosen(task: Task | Generator, given: Mapping[str, Any]) -> dict[str, Any]:

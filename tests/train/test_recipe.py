@@ -51,7 +51,9 @@ def test_what_is_written_is_read_again():
 
 
 def test_every_number_has_a_range():
-    assert set(keys()) - set(RANGES) == {"optimizer", "schedule", "monitor", "until"}
+    assert set(keys()) - set(RANGES) == {
+        *("optimizer", "schedule", "monitor", "until", "class_weight", "sampling"),
+    }
 
 
 def test_the_learning_rate_depends_on_the_optimizer_unless_given():

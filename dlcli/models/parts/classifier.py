@@ -22,18 +22,27 @@ class Train:
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """A batch, with batch.y (N,) int64 → the mean loss, and the logits (N, classes). Labels are
-        smoothed in training only.
+        smoothed, and classes weighed, in training only.
         """
         logits = self.model(*[on_device(array) for array in self.model.inputs(batch)])
-        smoothing = self.model.label_smoothing if self.model.training else 0.0
-        loss = losses.cross_entropy(logits, on_device(batch.y), label_smoothing=smoothing)
+        labels, weight = on_device(batch.y), None
+        if not self.model.training:
+            return losses.cross_entropy(logits, labels), {"logits": logits}
+        if self.model.class_weight is not None:
+            weight = on_device(self.model.class_weight)
+        smoothing = self.model.label_smoothing
+        loss = losses.cross_entropy(logits, labels, weight, label_smoothing=smoothing)
         return loss, {"logits": logits}
 
 
 class Classifier(Module):
-    """Layers from images (N, H, W, C) to logits (N, classes)."""
+    """Layers from images (N, H, W, C) to logits (N, classes).
+
+    label_smoothing, class_weight (classes,) float32: of the loss in training.
+    """
 
     label_smoothing = 0.0
+    class_weight: np.ndarray | None = None
 
     def __init__(self, *layers: Module) -> None:
         self.net = Sequential(*layers)
@@ -59,5 +68,14 @@ class Classifier(Module):
         return [Train(self)]
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
-        """How many of the batch are right."""
-        return {"correct": float(np.count_nonzero(outputs["logits"].numpy().argmax(1) == batch.y))}
+        """How many of the batch are right; in evaluation mode also by classes, "hits/3": how often
+        class 3 is right, "true/3": how often it occurs, "said/3": how often it is told.
+        """
+        said = outputs["logits"].numpy().argmax(1)
+        hits = batch.y == said
+        found = {"correct": float(np.count_nonzero(hits))}
+        if not self.training:
+            for role, labels in (("hits", batch.y[hits]), ("true", batch.y), ("said", said)):
+                for k, n in zip(*np.unique(labels, return_counts=True), strict=True):
+                    found[f"{role}/{k}"] = float(n)
+        return found
