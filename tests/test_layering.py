@@ -52,7 +52,7 @@ LAYERS = {
     "dlcli/models/*.py": ({"dlcli.models", "dlcli.nn", "dlcli.engine", "dlcli.errors"}, {"numpy"}),
     "dlcli/data/*.py": (
         {"dlcli.data", "dlcli.errors", "dlcli_kernels.philox"},
-        {"numpy", "PIL", "sklearn", "pooch", "filelock", "platformdirs"},
+        {"numpy", "PIL", "sklearn", "filelock", "platformdirs"},
     ),
     "dlcli/train/*.py": (
         {
