@@ -44,7 +44,7 @@ class Config:
 def recipe(config: Config) -> dict[str, Any]:
     """Adam with less momentum than usual; the last checkpoint is the one."""
     return {
-        "epochs": 30,
+        "epochs": 15,
         "batch_size": 128,
         "optimizer": "adam",
         "lr": 3e-4,

@@ -76,12 +76,14 @@ class Clusters(nn.Module):
             centres = x[np.arange(self.size) % len(x)].copy()
         near = (np.square(centres).sum(axis=1) - 2 * x @ centres.T).argmin(axis=1)
         if self.training:
-            sums = np.zeros_like(centres)
-            np.add.at(sums, near, x)
-            new = np.bincount(near, minlength=self.size).astype(np.float32)
-            counts = counts + new
-            share = 1 / np.maximum(counts, 1)[:, None]
-            self.centres.write(centres + (sums - new[:, None] * centres) * share)
+            hit, which = np.unique(near, return_inverse=True)
+            told = np.zeros((len(hit), len(x)), np.float32)
+            told[which, np.arange(len(x))] = 1
+            counts = counts + np.bincount(near, minlength=self.size).astype(np.float32)
+            share = (1 / counts[hit])[:, None]  # each moves by its share of the images so far
+            moved = centres.copy()
+            moved[hit] += (told @ x - told.sum(axis=1, keepdims=True) * centres[hit]) * share
+            self.centres.write(moved)
             self.counts.write(counts)
         return near
 

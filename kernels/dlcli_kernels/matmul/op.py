@@ -69,13 +69,15 @@ def cut(a, b, bias=None, *, ta=False, tb=False, act=None):
 
 
 def grain(a, b, bias=None, *, ta=False, tb=False, act=None):
-    """Ranges of 8 MFLOP and more, at most 16, a power of two of them so that threads share evenly.
+    """Ranges of 8 MFLOP and more, or two of 4 and more; at most 16, a power of two of them so that
+    threads share evenly.
 
     Each range packs the whole of the other operand anew, so that thin ones are slow.
     """
     m, n, k = extents(a, b, ta, tb)
     long = n if n > 4 * m else m
-    ranges = min(16, 1 << max(2 * m * n * k // 8_000_000, 1).bit_length() - 1)
+    most = max(2 * m * n * k // 8_000_000, 1)
+    ranges = 2 if most == 1 and 2 * m * n * k >= 8_000_000 else min(16, 1 << most.bit_length() - 1)
     return max(16, -(-long // ranges // 16) * 16)
 
 
