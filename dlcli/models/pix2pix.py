@@ -16,7 +16,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.errors import UsageError
-from dlcli.models.parts.jitter import Jitter
+from dlcli.models.parts.jitter import Jitter, Tint
 from dlcli.models.parts.patches import patches
 from dlcli.models.parts.repaint import answers, distance
 from dlcli.models.parts.rules import Rule, rule
@@ -46,7 +46,8 @@ class Config:
     """width: channels of the generator's largest map. critic: of the discriminator's, halved
     `strided` times. l1: weight of the mean absolute error. dropout: in the generator. loss:
     non-saturating, min-max, lsgan or wgan. jitter: whether training pictures are moved and
-    mirrored. decay: of the generator's averaged weights.
+    mirrored. tint: how much the light of the given picture varies in training, for photos.
+    decay: of the generator's averaged weights.
     """
 
     width: int = 16
@@ -56,6 +57,7 @@ class Config:
     dropout: float = 0.3
     loss: str = "non-saturating"
     jitter: bool = True
+    tint: float = 0.0
     decay: float = 0.998
 
 
@@ -78,6 +80,7 @@ class Repainter(nn.Module):
         self.generator, self.critic, self.rule = generator, critic, rule
         self.l1, self.ways, self.shown = config.l1, WAYS, LABELS
         self.jitter = Jitter() if config.jitter else None
+        self.tint = Tint(config.tint) if config.tint else None
         self.average = nn.Average(generator, config.decay)
         self._last: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
 
@@ -102,7 +105,10 @@ class Repainter(nn.Module):
         x = batch.x
         if self.training and self.jitter is not None:
             x = self.jitter(x)
-        given, truth = (on_device(np.ascontiguousarray(x[:, i])) for i in (0, 1))
+        seen, other = (np.ascontiguousarray(x[:, i]) for i in (0, 1))
+        if self.training and self.tint is not None:
+            seen = self.tint(seen)
+        given, truth = on_device(seen), on_device(other)
         if self.training:
             made = self.generator(given)
         else:

@@ -1,5 +1,6 @@
 """pix2pix and CycleGAN: shapes, losses by the papers, whose parameters move, what is carried."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from dlcli.engine.tensor import on_device
 from dlcli.errors import UsageError
 from dlcli.models import cyclegan, pix2pix
 from dlcli.models.parts.history import History
-from dlcli.models.parts.jitter import Jitter
+from dlcli.models.parts.jitter import Jitter, Tint
 from dlcli.models.parts.patches import patches
 from dlcli.models.parts.unet import UNet, halvings
 from dlcli.train.step import Stepper
@@ -221,6 +222,33 @@ def test_pictures_are_mirrored_moved_and_stretched_within_bounds():
     assert np.abs(slopes).std() > 0.05
     middle = moved[:, 0, 16, 16, 0] * np.sign(slopes)
     assert 0.1 < np.abs(middle).max() < 0.6
+
+
+def test_a_picture_in_another_light_shows_the_same():
+    tint = Tint(0.4)
+    tint.seed(0, "tint")
+    x = np.random.default_rng(0).uniform(-0.4, 0.4, size=(50, 6, 6, 3)).astype(np.float32)
+    lit = tint(x)
+    assert (lit.dtype, np.abs(lit).max() <= 1) == (np.float32, True)
+    for before, after in zip(x.reshape(50, -1, 3), lit.reshape(50, -1, 3), strict=True):
+        for channel in range(3):
+            gain, shift = np.polyfit(before[:, channel], after[:, channel], 1)
+            assert (abs(gain - 1) < 0.401, abs(shift) < 0.401) == (True, True)
+            line = gain * before[:, channel] + shift
+            np.testing.assert_allclose(after[:, channel], line, atol=1e-5)
+    assert not np.array_equal(tint(x), lit)
+
+
+def test_only_the_given_picture_is_lit_otherwise_and_only_in_training():
+    model = pix2pix.build(replace(PIX, tint=0.5), (32, 32, 1), 0, seed=0)
+    x = batch(32)
+    given, _, truth = model.make(x)
+    tape.clear()
+    assert np.array_equal(truth.numpy(), x.x[:, 1])
+    assert not np.array_equal(given.numpy(), x.x[:, 0])
+    model.eval()
+    assert np.array_equal(model.make(x)[0].numpy(), x.x[:, 0])
+    tape.clear()
 
 
 def test_a_pool_gives_the_new_until_it_is_full_and_then_earlier_ones_too():

@@ -1,4 +1,6 @@
-"""Pictures moved, stretched and mirrored, otherwise each time: more of them than there are."""
+"""Pictures moved, stretched and mirrored, or in another light, otherwise each time: more of them
+than there are.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,23 @@ class Jitter(nn.Stream):
             cut = _line(cut, -2, width, broad, left)
             out[i] = cut[..., ::-1, :] if turned < 0.5 else cut
         return out
+
+
+class Tint(nn.Stream):
+    """(N, H, W, C) in [−1, 1] on the host: each picture in another light, every channel times
+    1 ± up to `by` and plus up to ± `by`; what it shows stays.
+    """
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, *inputs: np.ndarray) -> np.ndarray:
+        (x,) = inputs
+        n, c = len(x), x.shape[-1]
+        gain, shift = (self.by * (2 * self.next().uniform(2 * n, c) - 1)).reshape(2, n, 1, 1, c)
+        lit: np.ndarray = np.clip(x * (1 + gain) + shift, -1, 1).astype(x.dtype)
+        return lit
 
 
 def _line(x: np.ndarray, axis: int, n: int, stretch: float, place: float) -> np.ndarray:
