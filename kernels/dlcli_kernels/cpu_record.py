@@ -19,7 +19,18 @@ from .spec import Spec
 
 ALIGNMENT = 64  # bytes: scratch begins on a cache line, in a recording as in a thread
 CONSTANT = 0  # the operand's number of what no call changes: tables, an absent bias
-VIEWS = {np.expand_dims, np.moveaxis, np.ndim, np.reshape, np.shape, np.size, np.swapaxes}
+VIEWS = {
+    np.array_split,
+    np.expand_dims,
+    np.moveaxis,
+    np.ndim,
+    np.reshape,
+    np.shape,
+    np.size,
+    np.split,
+    np.swapaxes,
+    np.transpose,
+}
 
 
 class Operand(np.ndarray):

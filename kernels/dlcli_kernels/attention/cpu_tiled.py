@@ -11,6 +11,7 @@ tile, and adds to its results in place.
 import numpy as np
 
 from ..cpu import kernel
+from ..cpu_copy import fill
 from ..cpu_gemm import gemm
 from ..softmax.cpu_numba import exponential
 from .cpu_numba import NO_LENGTHS, count_of
@@ -238,9 +239,9 @@ def row_step(q, k):
 
 def attention(out, lse, q, k, v, lengths, *, causal=False, scale=None, scratch):
     if not q.size or not k.size:
-        out[...] = 0
+        fill(out, 0)
         if lse is not None:
-            lse[...] = -np.inf
+            fill(lse, -np.inf)
         return
     (n, t, heads, d), s = q.shape, k.shape[1]
     by, ld = q.dtype.type(scale_of(scale, d)), row_step(q, k)
@@ -253,7 +254,7 @@ def attention_grad(
     dq, dk, dv, dout, out, lse, q, k, v, lengths, *, causal=False, scale=None, scratch
 ):
     for array in (dq, dk, dv):
-        array[...] = 0
+        fill(array, 0)
     if not q.size or not k.size:
         return
     (n, t, heads, d), s = q.shape, k.shape[1]

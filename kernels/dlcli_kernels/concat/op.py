@@ -10,7 +10,7 @@ SIZES = [((1,), 1, 1), ((3,), 2, 5), ((2, 3), 4, 1), ((5, 2, 3), 7, 6), ((131,),
 EMPTY = [((0,), 2, 3), ((4,), 0, 3), ((2, 0), 3, 1), ((), 2, 3)]
 BENCH = [((32, 200), 128, 128), ((32,), 128, 128)]
 COPIED = {p: Tol(0.0, 0.0, why="elements are copied") for p in ("float32", "float64")}
-PREFER = {("cpu", p): ("cpu_numpy",) for p in ("float32", "float64")}
+PREFER = {("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}
 PREFER |= {("cuda", "float32"): ("cuda_raw_rows",)}
 
 

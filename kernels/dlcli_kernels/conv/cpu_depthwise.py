@@ -9,6 +9,7 @@ for the gradients; by products per group 21, 52 and 21.
 import numpy as np
 
 from ..cpu import kernel
+from ..cpu_copy import assign
 from ..elementwise.cpu_numpy import epilogue
 from .cpu_blocks import DH, DW, LEFT, SH, SW, TOP, C, H, P, Q, R, S, W, flat, floats, geometry
 
@@ -97,7 +98,7 @@ def weights(dwt, db, dout, x, n, g):
 
 def channel_last(w, scratch):
     """w (C, R, S, 1) as (R·S·C) in the scratch."""
-    np.copyto(scratch.reshape(w.shape[1], w.shape[2], w.shape[0]), w[:, :, :, 0].transpose(1, 2, 0))
+    assign(scratch.reshape(w.shape[1], w.shape[2], w.shape[0]), w[:, :, :, 0].transpose(1, 2, 0))
     return scratch
 
 
@@ -116,4 +117,4 @@ def conv2d_wgrad(dw, *rest, filters, bias, scratch, **attrs):
     db, dout, x = rest if bias else (np.empty(0, dw.dtype), *rest)
     g = geometry(x.shape[1:3], x.shape[3], dw.shape, dout.shape[1:3], **attrs)
     weights(scratch, db, flat(dout), flat(x), x.shape[0], g)
-    dw[:, :, :, 0] = scratch.reshape(*filters, -1).transpose(2, 0, 1)
+    assign(dw[:, :, :, 0], scratch.reshape(*filters, -1).transpose(2, 0, 1))

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import philox
 from ..cpu import kernel
+from ..cpu_copy import fill
 from ..spec import Spec
 from .op import gain, threshold
 
@@ -72,9 +73,9 @@ NO_MASK = np.empty(0, np.uint8)
 
 def dropout(out, mask, x, rng, *, p, start=0, scratch):
     if p == 1:  # the threshold is 2³², which no word holds
-        out[...] = 0
+        fill(out, 0)
         if mask is not None:
-            mask[...] = 0
+            fill(mask, 0)
         return
     mask = NO_MASK if mask is None else mask.reshape(-1)
     first = start * prod(x.shape[1:])

@@ -6,6 +6,7 @@ the weights is left to BLAS, by the LSTM's gather of the h before each step.
 """
 
 from ..cpu import kernel
+from ..cpu_copy import fill
 from ..lstm.cpu_numba import BLOCK, NO_LENGTHS, begin, end_of, present, run_wgrad, split
 from ..lstm.cpu_product import add_product, get_row, lengths_of, pack, put_row
 from ..lstm.cpu_step import copy, sigmoids, tangents
@@ -197,7 +198,7 @@ def gru_sequence_grad(
 
 def gru_sequence_wgrad(dw, dz, dq, out, h0, lengths, *, reverse=False, scratch):
     if not dz.size:
-        dw[...] = 0
+        fill(dw, 0)
         return
     lengths = NO_LENGTHS if lengths is None else lengths
     units = out.shape[2]

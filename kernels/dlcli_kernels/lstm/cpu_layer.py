@@ -11,6 +11,7 @@ reaches 104 GFLOP/s, forward and backward: N=128, T=28, F=28, H=128 takes 8.0 an
 import numpy as np
 
 from ..cpu import kernel
+from ..cpu_copy import assign, fill
 from ..cpu_fetch import fetch_row
 from .cpu_numba import NO_LENGTHS, begin, end_of, present
 from .cpu_product import BLOCK as BLOCK_ROWS
@@ -225,11 +226,13 @@ def lstm_layer_grad(
     f, h = x.shape[2], h0.shape[1]
     if not out.size:
         for grad in (dx, dw_ih, dw_hh, db):
-            grad[...] = 0
+            fill(grad, 0)
         return
     *arrays, dw = split(scratch, shapes("lstm_layer_grad", *x.shape, h))
     lengths = NO_LENGTHS if lengths is None else lengths
     saved = (present(dout, out), gates, cells, out, x, h0, c0, w_ih, w_hh)
     run_grad(dx, dw, dh0, dc0, *saved, lengths, reverse, *arrays)
     dw = dw[:, : 4 * h]
-    dw_ih[...], dw_hh[...], db[...] = dw[:f].T, dw[f : f + h].T, dw[f + h]
+    assign(dw_ih, dw[:f].T)
+    assign(dw_hh, dw[f : f + h].T)
+    assign(db, dw[f + h])

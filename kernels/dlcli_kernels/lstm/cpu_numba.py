@@ -9,6 +9,7 @@ BLAS. The state lives in the outputs that the caller gets at the end.
 import numpy as np
 
 from ..cpu import kernel
+from ..cpu_copy import assign, fill
 from ..cpu_gemm import gemm
 from .cpu_product import PANEL, add_product, blocks_of, get_row, lengths_of, pack, put_row
 from .cpu_step import copy, row_step, row_step_grad
@@ -169,7 +170,10 @@ def split(scratch, m, k, n):
 
 def begin(state, given):
     """Fills a state with what it begins as: zeros where nothing is given."""
-    state[...] = 0 if given is None else given
+    if given is None:
+        fill(state, 0)
+    else:
+        assign(state, given)
 
 
 def lstm_cell(h, c_next, gates, zx, zh, c, *, scratch):
@@ -210,7 +214,7 @@ def lstm_sequence_grad(
 
 def lstm_sequence_wgrad(dw, dz, out, h0, lengths, *, reverse=False, scratch):
     if not dz.size:
-        dw[...] = 0
+        fill(dw, 0)
         return
     stride = dz.strides[1] // dz.itemsize  # dz may be a range of the gates
     whole = (dz.shape[0] * dz.shape[1] - 1) * stride + dz.shape[2]
