@@ -15,12 +15,12 @@ import numpy as np
 from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, on_device
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, did_you_mean
 from dlcli.models.parts.jitter import Jitter, Tint
 from dlcli.models.parts.patches import patches
 from dlcli.models.parts.repaint import answers, distance
 from dlcli.models.parts.rules import Rule, rule
-from dlcli.models.parts.unet import UNet, halvings
+from dlcli.models.parts.unet import NORMS, UNet, halvings
 from dlcli.nn import losses
 
 DESCRIPTION = "pictures repainted, learned from pairs: a U-Net against patches"
@@ -47,7 +47,7 @@ class Config:
     `strided` times. l1: weight of the mean absolute error. dropout: in the generator. loss:
     non-saturating, min-max, lsgan or wgan. jitter: whether training pictures are moved and
     mirrored. tint: how much the light of the given picture varies in training, for photos.
-    decay: of the generator's averaged weights.
+    norm: of the generator, "none" or "instance". decay: of the generator's averaged weights.
     """
 
     width: int = 16
@@ -58,6 +58,7 @@ class Config:
     loss: str = "non-saturating"
     jitter: bool = True
     tint: float = 0.0
+    norm: str = "none"
     decay: float = 0.998
 
 
@@ -192,6 +193,9 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
     if not whole or not 0 <= config.decay < 1 or not 0 <= config.dropout < 1:
         why = "width, critic and strided ≥ 1, l1 ≥ 0, 0 ≤ dropout < 1, 0 ≤ decay < 1"
         raise UsageError("pix2pix: its settings make no network", why=why)
+    if config.norm not in NORMS:
+        why = f"there is no norm {config.norm!r}"
+        raise UsageError(f"pix2pix: {why}", why=did_you_mean(config.norm, NORMS))
     times = halvings(height, width, MOST_HALVINGS)
     if times < LEAST_HALVINGS:
         raise UsageError(
@@ -203,7 +207,7 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
         why = f"halved {config.strided} times, {height}×{width} pixels leave no patch to look at"
         raise UsageError(f"pix2pix: strided = {config.strided} is not possible", why=why)
     model = Repainter(
-        UNet(channels, channels, times, config.width, config.dropout),
+        UNet(channels, channels, times, config.width, config.dropout, config.norm),
         patches(2 * channels, config.critic, config.strided),
         rule("pix2pix", config.loss),
         config,

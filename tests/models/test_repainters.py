@@ -62,6 +62,18 @@ def test_a_u_net_keeps_the_size_and_patches_are_scored(side, times, scores):
     assert np.abs(made.numpy()).max() <= 1
 
 
+@pytest.mark.parametrize(("norm", "same"), [("instance", True), ("none", False)])
+def test_with_instance_norm_the_light_of_a_picture_means_less(norm, same):
+    net = UNet(1, 1, 4, 4, 0.0, norm)
+    net.initialize(0)
+    x = np.random.default_rng(0).uniform(-0.3, 0.3, (1, 32, 32, 1)).astype(np.float32)
+    with tape.no_grad():  # a layer's map, whatever its input is multiplied by
+        plain, lit = (net.down[0](net.first(on_device(v))).numpy() for v in (x, 3 * x))
+    first = net.first.bias.data
+    assert np.abs(first).max() < 0.5  # little beside the picture
+    assert (np.abs(lit - plain).mean() < 0.25 * np.abs(plain).mean()) == same
+
+
 def test_a_score_sees_a_patch_of_34_pixels():
     critic = patches(1, 2, 2)
     critic.initialize(0)
@@ -83,7 +95,8 @@ def test_a_score_sees_a_patch_of_34_pixels():
         (cyclegan, (30, 30, 1)),
         (cyclegan, (8, 8, 1)),
     ],
-)
+        (pix2pix, {"dropout": 1.0}),
+        (pix2pix, {"norm": "instanse"}),
 def test_pictures_that_do_not_fit_are_named_with_a_size_that_does(module, shape):
     with pytest.raises(UsageError) as caught:
         module.build(module.Config(), shape, 0)
