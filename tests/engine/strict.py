@@ -131,9 +131,9 @@ class InOneRange(CpuExecutor):
     """The CPU, where each op is one piece of work, as it is on CUDA."""
 
     def call(self, launch, outs, arrays):
-        state = self.flush_to_zero()
+        state = cpu.flush_to_zero()
         try:
             with np.errstate(all="ignore"):
                 launch.run_whole(outs, arrays, self.empty)
         finally:
-            self.restore(state)
+            cpu.restore(state)
