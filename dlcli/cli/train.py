@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ RECIPE_FLAGS = (
     "patience",
     "class_weight",
     "sampling",
+    "ema",
 )
 
 
@@ -106,6 +108,25 @@ def data_settings(function: Any) -> Any:
     metavar="HOW",
     help="Classes equally frequent, rare ones repeated or others thinned: none, over or under"
     " [default: none].",
+)
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Begin with the weights of RUN's best checkpoint, or of a .safetensors file, where names"
+    " and shapes fit.",
+)
+@click.option("--reset-head", is_flag=True, help="But for those of the last layer.")
+@click.option(
+    "--freeze",
+    multiple=True,
+    metavar="PATTERN",
+    help="Do not train these parameters, by name, see --dry-run: '0.*' is layer 0.",
+)
+@click.option(
+    "--ema",
+    type=Number(float, 0, above=True),
+    help="Validate and keep an average of the weights that decays by F a step, such as 0.999.",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(
@@ -202,6 +223,12 @@ def _flags(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     train = {key: given[key] for key in RECIPE_FLAGS if given[key] is not None}
     if given["until"]:
         train["until"] = thresholds(given["until"], "--until")
+    if given["init_from"] is not None:
+        train["init_from"] = os.path.abspath(given["init_from"].expanduser())
+    if given["reset_head"]:
+        train["reset_head"] = True
+    if given["freeze"]:
+        train["freeze"] = list(given["freeze"])
     data = {"source": given["data"]}
     data |= {key: given[key] for key in kinds.settings()}
     return {"train": train, "data": {k: v for k, v in data.items() if v is not None}}

@@ -18,11 +18,14 @@ import numpy as np
 from dlcli.data.loader import Loader
 from dlcli.engine import executor, tape
 from dlcli.engine.tensor import Tensor
-from dlcli.errors import CheckpointError
+from dlcli.errors import CheckpointError, UsageError
 from dlcli.train import tensors
 from dlcli.train.evaluate import inference
 from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
+
+
+FREEZE = "leave the last layer out of --freeze"
 
 
 class Halted(Exception):  # internal: the loop turns it into a NonFiniteError
@@ -43,6 +46,11 @@ class Stepper:
     def __init__(self, model: Model, make: Callable[[Phase], Any]) -> None:
         self.model = model
         self.phases = model.phases()
+        for phase in self.phases:  # what is frozen is of no phase
+            phase.parameters = {k: t for k, t in phase.parameters.items() if t.requires_grad}
+            if not phase.parameters:
+                what = f"nothing of the phase '{phase.name}' is left to train"
+                raise UsageError(what, why="all of its parameters are frozen", hint=FREEZE)
         self.optimizers = [make(phase) for phase in self.phases]
 
     def step(
