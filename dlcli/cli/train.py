@@ -60,6 +60,9 @@ def data_settings(function: Any) -> Any:
         "dlcli train mlp --set 'model.hidden=[64,32]' --optimizer sgd --lr 0.1 --epochs 3",
         "dlcli train -c runs/first/config.toml --seed 1 --max-steps 50",
         "dlcli train cnn-small --dry-run",
+        "dlcli train cnn-small --find-lr",
+        "dlcli train mlp --epochs 2 --seed 1 --ema 0.99 --out runs/base",
+        "dlcli train mlp --init-from runs/base --reset-head --freeze '1.*' --epochs 2",
     ],
 )
 @click.argument("model", required=False)
@@ -158,6 +161,12 @@ def data_settings(function: Any) -> Any:
     " --epochs, --max-steps, --max-time, --patience and --until.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
+@click.option(
+    "--find-lr",
+    is_flag=True,
+    help="Try rates that rise until the loss explodes, and suggest one; leaves no run, a picture"
+    " only: -o FILE.png.",
+)
 @click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
 @click.option(
     "--log",
@@ -174,6 +183,7 @@ def main(
     model: str | None,
     resume: Path | None,
     dry_run: bool,
+    find_lr: bool,
     no_plots: bool,
     logs: tuple[str, ...],
     data_dir: Path | None,
@@ -201,15 +211,19 @@ def main(
     place = {"device": device, "threads": threads, "precision": precision}
     place |= {"data_dir": data_dir, "no_plots": no_plots, "logs": logs}
     if resume is not None:
-        if dry_run or given["out"] or given["config_file"]:
-            wrong = "--dry-run" if dry_run else "--out" if given["out"] else "-c"
+        clash = {"--dry-run": dry_run, "--find-lr": find_lr, "--out": given["out"]}
+        clash["-c"] = given["config_file"]
+        if wrong := next((option for option, asked in clash.items() if asked), None):
             raise UsageError(
                 f"--resume and {wrong} cannot be used together",
                 why="a resumed run keeps its folder and its settings",
             )
         training.resume(resume, given["model_file"], about, flags, **place)
         return
-    training.new(given["model_file"], about, flags, out=given["out"], dry_run=dry_run, **place)
+    if dry_run and find_lr:
+        raise UsageError("--dry-run and --find-lr cannot be used together")
+    place |= {"dry_run": dry_run, "find_lr": find_lr}
+    training.new(given["model_file"], about, flags, out=given["out"], **place)
 
 
 def _shorthands(given: Mapping[str, Any]) -> list[str]:

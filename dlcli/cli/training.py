@@ -14,6 +14,7 @@ from typing import Any
 
 from dlcli import optim, schedule
 from dlcli.cli import build, config, finetune, finish, output
+from dlcli.cli import find_lr as rate_finder
 from dlcli.cli.config import Config
 from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
 from dlcli.train import initial, left_out, prepare
@@ -31,22 +32,29 @@ def new(
     flags: Mapping[str, Mapping[str, Any]],
     *,
     out: Path | None,
-    dry_run: bool,
     device: str,
     threads: int | None,
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
+    dry_run: bool = False,
+    find_lr: bool = False,
     logs: Sequence[str] = (),
     silent: bool = False,
 ) -> RunDir | None:
-    """The run, or None of a dry one. silent: without the figures at the end."""
-    if out is not None and os.path.lexists(out):
+    """The run, or None of a dry one and of a search for a learning rate, which writes its picture
+    to `out`. silent: without the figures at the end.
+    """
+    if find_lr:
+        rate_finder.check(out)
+    elif out is not None and os.path.lexists(out):
         hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
     executor = build.device(device, threads, precision)
     kind = build.kind_of(module, config.data["source"])
+    source = finetune.source(config.train)
+    config.data = finetune.form(config.data, source, kind)
     dataset = build.dataset(config.data, data_dir, kind)
     _check_kind(name, module, dataset)
     for remark in dataset.remarks:
@@ -56,11 +64,15 @@ def new(
     recipe = Recipe.from_dict({**usual, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
-    recipe, began = finetune.begin(made, recipe, dataset, _other(module, settings, dataset, recipe))
+    other = _other(module, settings, dataset, recipe)
+    recipe, began = finetune.begin(made, source, recipe, dataset, other)
     if dry_run:
         from dlcli.cli import dryrun
 
         dryrun.show(made, dataset, recipe, name)
+        return None
+    if find_lr:
+        rate_finder.show(made, dataset, recipe, name, out=out, drawn=not no_plots)
         return None
     prepare.check_samples(dataset)
     config.train = recipe.to_dict()
@@ -277,7 +289,8 @@ def resume(
         settings = config.model_config(module.Config, own)
         made = _build(module, settings, dataset, recipe)
         if kept is None:  # it was killed before its first save
-            finetune.begin(made, recipe, dataset, _other(module, settings, dataset, recipe))
+            source = finetune.source(recipe.to_dict())
+            finetune.begin(made, source, recipe, dataset, _other(module, settings, dataset, recipe))
         run.write_config({**asked, "data": data, "train": recipe.to_dict()})
         run.write_env(**executor.describe())
         output.note(f"{name} on {dataset.name}, in {run.path}")

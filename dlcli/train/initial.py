@@ -136,6 +136,12 @@ def write(folder: Path, report: Report) -> Path:
     return path
 
 
+def written(folder: Path) -> dict[str, Any] | None:
+    """What `write` wrote there, None where nothing. CheckpointError: it is damaged."""
+    path = folder / NAME
+    return jsonfile.read(path) if path.exists() else None
+
+
 # --- what is not trained ------------------------------------------------------------------------
 
 

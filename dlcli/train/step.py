@@ -24,7 +24,6 @@ from dlcli.train.evaluate import inference
 from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
 
-
 FREEZE = "leave the last layer out of --freeze"
 
 
@@ -40,17 +39,26 @@ class Halted(Exception):  # internal: the loop turns it into a NonFiniteError
         self.phase, self.loss, self.grad_norm, self.clean = phase, loss, grad_norm, clean
 
 
+def phases(model: Model) -> list[Phase]:
+    """The model's phases, each with those of its parameters that are not frozen.
+
+    UsageError: of a phase nothing is left to train.
+    """
+    found = model.phases()
+    for phase in found:
+        phase.parameters = {k: t for k, t in phase.parameters.items() if t.requires_grad}
+        if not phase.parameters:
+            what = f"nothing of the phase '{phase.name}' is left to train"
+            raise UsageError(what, why="all of its parameters are frozen", hint=FREEZE)
+    return found
+
+
 class Stepper:
     """The phases of a model, each with its optimiser. make(phase) gives the optimiser."""
 
     def __init__(self, model: Model, make: Callable[[Phase], Any]) -> None:
         self.model = model
-        self.phases = model.phases()
-        for phase in self.phases:  # what is frozen is of no phase
-            phase.parameters = {k: t for k, t in phase.parameters.items() if t.requires_grad}
-            if not phase.parameters:
-                what = f"nothing of the phase '{phase.name}' is left to train"
-                raise UsageError(what, why="all of its parameters are frozen", hint=FREEZE)
+        self.phases = phases(model)
         self.optimizers = [make(phase) for phase in self.phases]
 
     def step(
