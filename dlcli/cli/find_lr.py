@@ -13,10 +13,7 @@ from dlcli.errors import OutputError, UsageError
 from dlcli.train import atomic, prepare, rates
 from dlcli.train.step import Stepper
 
-REASONS = {
-    "steepest": "where the loss falls fastest",
-    "minimum": "a tenth of the rate with which the loss is least",
-}
+STEEPEST, TENTH = "where the loss falls fastest", "a tenth of the rate with which it is least"
 STOPS = {
     "exploded": "the loss exploded",
     "not finite": "the loss was no longer a number",
@@ -87,8 +84,8 @@ def _document(
         "data": dataset.name,
         "optimizer": recipe.optimizer,
         "seed": recipe.seed,
-        "lr": advice.rate if advice else None,
-        "reason": REASONS[advice.why] if advice else None,
+        "lr": advice.steepest if advice else None,
+        "reason": STEEPEST if advice else None,
         "steepest": advice.steepest if advice else None,
         "tenth_of_minimum": advice.tenth if advice else None,
         "steps": len(curve.losses),
@@ -104,15 +101,12 @@ def _print(curve: Any, advice: Any, recipe: Any, path: Path | None) -> None:
     span = f"{curve.rates[0]:.0e} to {curve.rates[-1]:.1e}"
     rows = [("tried", f"{len(curve.losses)} steps, {span}, until {STOPS[curve.why]}")]
     if advice is None:
-        rows.append(("suggested", "none: the loss did not fall with any rate"))
+        why = "the loss never fell by more than batches differ; try a larger --batch-size"
+        rows.append(("suggested", f"none: {why}"))
     else:
         rows += [
-            ("steepest", f"{advice.steepest:.1e}, {REASONS['steepest']}"),
-            ("minimum", f"{advice.tenth:.1e}, {REASONS['minimum']}"),
-            (
-                "suggested",
-                f"--lr {advice.rate:.1e}, with {recipe.optimizer}: {REASONS[advice.why]}",
-            ),
+            ("suggested", f"--lr {advice.steepest:.1e}, with {recipe.optimizer}: {STEEPEST}"),
+            ("beside it", f"{advice.tenth:.1e}, {TENTH}"),
         ]
     rows += [("picture", str(path))] if path else []
     for key, value in rows:

@@ -133,7 +133,7 @@ def _warn(report: Report, source: Source, dataset: Any, model: Any, recipe: Reci
     there: Sequence[str] = source.info.get("classes", ())
     others = bool(there) and list(there) != list(dataset.classes)
     if others and not recipe.reset_head and not report.unfit:
-        output.warn("its classes are others, and the last layer was taken: see --reset-head")
+        output.warn("its classes are other ones, and the last layer was taken: see --reset-head")
     names = _texts(source.info.get("normalize"))
     same = names and source.info.get("kind") == dataset.kind.name
     if same and names != _texts(jsonfile.plain(dataset.kind.fit(dataset).to_json())):

@@ -22,13 +22,12 @@ def rate(curve: Any, advice: Any, path: Path, title: str) -> None:
         panel.plot(curve.rates, curve.smoothed, color=COLOURS["training"], label="averaged")
         if advice is not None:
             marks = (
-                (advice.steepest, "-", "falls fastest"),
+                (advice.steepest, "-", "falls fastest, suggested"),
                 (advice.tenth, "--", "a tenth of where it is least"),
             )
             for at, line, words in marks:
-                chosen = ", suggested" if at == advice.rate else ""
                 how = {"color": COLOURS["validation"], "linestyle": line}
-                panel.axvline(at, label=f"{at:.1e}: {words}{chosen}", **how)
+                panel.axvline(at, label=f"{at:.1e}: {words}", **how)
         panel.set_xscale("log")
         panel.set_xlabel("learning rate")
         panel.set_ylabel("training loss")

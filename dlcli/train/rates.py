@@ -58,12 +58,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Advice:
-    """rate: to train with, by `why`, "steepest" or "minimum". steepest: where the loss falls
-    fastest per factor of the rate. tenth: a tenth of the rate with which it is least.
+    """steepest: the rate where the loss falls fastest per factor of the rate, which is suggested.
+    tenth: a tenth of the rate with which it is least, the other rule, to compare with.
     """
 
-    rate: float
-    why: str
     steepest: float
     tenth: float
 
@@ -136,8 +134,7 @@ def advise(curve: Curve) -> Advice | None:
     logs = [math.log(rate) for rate in curve.rates]
     slopes = {at: _slope(logs, smoothed, at) for at in range(FEW, least + 1)}
     steepest = curve.rates[min(slopes, key=slopes.__getitem__)]
-    tenth = curve.rates[least] / 10
-    return Advice(steepest, "steepest", steepest, tenth)
+    return Advice(steepest, curve.rates[least] / 10)
 
 
 def _slope(x: Sequence[float], y: Sequence[float], at: int) -> float:

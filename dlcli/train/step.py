@@ -24,7 +24,7 @@ from dlcli.train.evaluate import inference
 from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
 
-FREEZE = "leave the last layer out of --freeze"
+FREEZE = "leave some of them out of --freeze, such as the last layer's"
 
 
 class Halted(Exception):  # internal: the loop turns it into a NonFiniteError

@@ -70,9 +70,9 @@ def test_another_number_of_classes_is_told_with_both_shapes(dlcli, trained, two_
 
 def test_other_classes_that_fit_by_their_number_are_warned_of(dlcli, trained, tmp_path):
     assert dlcli("data", "export", "digits", "-n", "60", "--split", "train", "-o", "few").code == 0
-    Path("few/0").rename("few/ten")
+    Path("few/9").rename("few/ten")
     given = ("--data", "few", "--init-from", trained, "--dry-run")
-    assert "its classes are others" in dlcli("train", "cnn-small", *given).err
+    assert "its classes are other" in dlcli("train", "cnn-small", *given).err
     assert "its classes" not in dlcli("train", "cnn-small", *given, "--reset-head").err
 
 
