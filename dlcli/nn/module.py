@@ -37,11 +37,12 @@ class Buffer(Tensor):
     an average of them.
     """
 
-    __slots__ = ()
-    learned = averaged = False
+    __slots__ = ("averaged",)
+    learned = False
 
     def __init__(self, values: np.ndarray) -> None:
         super().__init__(on_device(values).data)
+        self.averaged = False
 
 
 class Learned(Buffer):
@@ -55,7 +56,10 @@ class Statistic(Learned):
     """What a layer saw of its inputs under the weights, such as their mean: it may be averaged."""
 
     __slots__ = ()
-    averaged = True
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__(values)
+        self.averaged = True
 
 
 class Module:
@@ -150,6 +154,11 @@ class Module:
         for name, parameter in self.named_parameters().items():
             if name in names:
                 parameter.frozen, parameter.requires_grad = True, False
+        for _, module in self.modules():
+            if getattr(module, "frozen", False):
+                for value in vars(module).values():
+                    if isinstance(value, Statistic):
+                        value.averaged = False  # it stays as it is, to the last bit
 
     def train(self, mode: bool = True) -> Module:
         """Training mode (dropout drops, batch norm uses the batch's statistics), or not."""

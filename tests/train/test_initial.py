@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlcli import optim
 from dlcli.engine import tape
 from dlcli.errors import CheckpointError, UsageError
+from dlcli.models import gan
 from dlcli.train import initial, tensors
 from dlcli.train.loop import Interrupted
 from dlcli.train.run import RunDir
+from dlcli.train.step import Stepper
 from tests.train import small
 from tests.train.outcomes import StopAt, outcome, resumed
 
@@ -180,6 +183,30 @@ def test_training_moves_all_but_what_is_frozen_with_its_statistics(tmp_path):
     assert "norm.running_mean" in stays
     assert all(same(model, before, stays))
     assert not any(same(model, before, ["out.weight", "out.bias"]))
+
+
+def test_an_average_leaves_what_is_frozen_as_it_is_to_the_last_bit(tmp_path):
+    model, before = a_frozen(), small.Classifier()
+    for statistic in (model.norm.running_mean, before.norm.running_mean):
+        statistic.write(np.linspace(0.1, 0.3, 8, dtype=np.float32))
+    kept = small.trainer(tmp_path / "r", model=model, ema=0.99)
+    kept.fit()
+    found, want = kept.run.load("last").tensors, before.state_dict()
+    for name in ("hidden.weight", "norm.weight", "norm.running_mean", "norm.running_var"):
+        np.testing.assert_array_equal(found[name], want[name])
+
+
+def test_what_is_frozen_of_a_generator_gets_no_gradient_in_the_discriminator_s_move_either():
+    model = gan.build(gan.Config(), (8, 8, 1), 0)
+    names = [name for name in model.named_parameters() if name.startswith("generator.")][:2]
+    model.freeze(names)
+    stepper = Stepper(model, lambda phase: optim.make("sgd", phase.parameters))
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 1)).astype(np.float32)
+    batch = SimpleNamespace(x=x, y=np.zeros(6, np.int64))
+    model.train()
+    stepper.step([batch], 0.1, 0)
+    without = {name for name, t in model.named_parameters().items() if t.grad is None}
+    assert without == set(names)
 
 
 def test_batch_norm_goes_by_the_batch_while_any_of_its_weights_is_trained(tmp_path):
