@@ -11,7 +11,7 @@ from typing import Any
 from dlcli.cli import output
 from dlcli.cli.progress import Display
 from dlcli.errors import DlcliError
-from dlcli.train import atomic, checkpoint, jsonfile
+from dlcli.train import atomic, checkpoint, initial, jsonfile
 from dlcli.train import task as tasks
 from dlcli.train.loop import Trainer
 from dlcli.train.task import Trained
@@ -53,6 +53,7 @@ def fit(
         "model": run.config()["model"]["name"],
         "data": dataset.name,
         "seed": recipe.seed,
+        "initial": initial.written(run.path),
         "steps": summary.steps,
         "epochs": summary.epochs,
         "stop": summary.stop,

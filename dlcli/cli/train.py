@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ RECIPE_FLAGS = (
     "patience",
     "class_weight",
     "sampling",
+    "ema",
 )
 
 
@@ -58,6 +60,9 @@ def data_settings(function: Any) -> Any:
         "dlcli train mlp --set 'model.hidden=[64,32]' --optimizer sgd --lr 0.1 --epochs 3",
         "dlcli train -c runs/first/config.toml --seed 1 --max-steps 50",
         "dlcli train cnn-small --dry-run",
+        "dlcli train cnn-small --find-lr",
+        "dlcli train mlp --epochs 2 --seed 1 --ema 0.99 --out runs/base",
+        "dlcli train mlp --init-from runs/base --reset-head --freeze '1.*' --epochs 2",
     ],
 )
 @click.argument("model", required=False)
@@ -107,6 +112,25 @@ def data_settings(function: Any) -> Any:
     help="Classes equally frequent, rare ones repeated or others thinned: none, over or under"
     " [default: none].",
 )
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Begin with the weights of RUN's best checkpoint, or of a .safetensors file, where names"
+    " and shapes fit.",
+)
+@click.option("--reset-head", is_flag=True, help="But for those of the last layer.")
+@click.option(
+    "--freeze",
+    multiple=True,
+    metavar="PATTERN",
+    help="Do not train these parameters, by name, see --dry-run: '0.*' is layer 0.",
+)
+@click.option(
+    "--ema",
+    type=Number(float, 0, above=True),
+    help="Validate and keep an average of the weights that decays by F a step, such as 0.999.",
+)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(
     "-c",
@@ -137,6 +161,12 @@ def data_settings(function: Any) -> Any:
     " --epochs, --max-steps, --max-time, --patience and --until.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
+@click.option(
+    "--find-lr",
+    is_flag=True,
+    help="Try rates that rise until the loss explodes, and suggest one; leaves no run, a picture"
+    " only: -o FILE.png.",
+)
 @click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
 @click.option(
     "--log",
@@ -153,6 +183,7 @@ def main(
     model: str | None,
     resume: Path | None,
     dry_run: bool,
+    find_lr: bool,
     no_plots: bool,
     logs: tuple[str, ...],
     data_dir: Path | None,
@@ -180,15 +211,19 @@ def main(
     place = {"device": device, "threads": threads, "precision": precision}
     place |= {"data_dir": data_dir, "no_plots": no_plots, "logs": logs}
     if resume is not None:
-        if dry_run or given["out"] or given["config_file"]:
-            wrong = "--dry-run" if dry_run else "--out" if given["out"] else "-c"
+        clash = {"--dry-run": dry_run, "--find-lr": find_lr, "--out": given["out"]}
+        clash["-c"] = given["config_file"]
+        if wrong := next((option for option, asked in clash.items() if asked), None):
             raise UsageError(
                 f"--resume and {wrong} cannot be used together",
                 why="a resumed run keeps its folder and its settings",
             )
         training.resume(resume, given["model_file"], about, flags, **place)
         return
-    training.new(given["model_file"], about, flags, out=given["out"], dry_run=dry_run, **place)
+    if dry_run and find_lr:
+        raise UsageError("--dry-run and --find-lr cannot be used together")
+    place |= {"dry_run": dry_run, "find_lr": find_lr}
+    training.new(given["model_file"], about, flags, out=given["out"], **place)
 
 
 def _shorthands(given: Mapping[str, Any]) -> list[str]:
@@ -202,6 +237,12 @@ def _flags(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     train = {key: given[key] for key in RECIPE_FLAGS if given[key] is not None}
     if given["until"]:
         train["until"] = thresholds(given["until"], "--until")
+    if given["init_from"] is not None:
+        train["init_from"] = os.path.abspath(given["init_from"].expanduser())
+    if given["reset_head"]:
+        train["reset_head"] = True
+    if given["freeze"]:
+        train["freeze"] = list(given["freeze"])
     data = {"source": given["data"]}
     data |= {key: given[key] for key in kinds.settings()}
     return {"train": train, "data": {k: v for k, v in data.items() if v is not None}}

@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dlcli import optim, schedule
-from dlcli.cli import build, config, finish, output
+from dlcli.cli import build, config, finetune, finish, output
+from dlcli.cli import find_lr as rate_finder
 from dlcli.cli.config import Config
 from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
-from dlcli.train import left_out, prepare
+from dlcli.train import initial, left_out, prepare
 from dlcli.train import recipe as recipes
 from dlcli.train import task as tasks
 from dlcli.train.recipe import Recipe
@@ -31,22 +32,29 @@ def new(
     flags: Mapping[str, Mapping[str, Any]],
     *,
     out: Path | None,
-    dry_run: bool,
     device: str,
     threads: int | None,
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
+    dry_run: bool = False,
+    find_lr: bool = False,
     logs: Sequence[str] = (),
     silent: bool = False,
 ) -> RunDir | None:
-    """The run, or None of a dry one. silent: without the figures at the end."""
-    if out is not None and os.path.lexists(out):
+    """The run, or None of a dry one and of a search for a learning rate, which writes its picture
+    to `out`. silent: without the figures at the end.
+    """
+    if find_lr:
+        rate_finder.check(out)
+    elif out is not None and os.path.lexists(out):
         hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
     executor = build.device(device, threads, precision)
     kind = build.kind_of(module, config.data["source"])
+    source = finetune.source(config.train)
+    config.data = finetune.form(config.data, source, kind)
     dataset = build.dataset(config.data, data_dir, kind)
     _check_kind(name, module, dataset)
     for remark in dataset.remarks:
@@ -56,10 +64,15 @@ def new(
     recipe = Recipe.from_dict({**usual, **config.train})
     recipe = recipe.with_(lr=recipe.resolved_lr())  # a later default is not this run's
     made = _build(module, settings, dataset, recipe)
+    other = _other(module, settings, dataset, recipe)
+    recipe, began = finetune.begin(made, source, recipe, dataset, other)
     if dry_run:
         from dlcli.cli import dryrun
 
         dryrun.show(made, dataset, recipe, name)
+        return None
+    if find_lr:
+        rate_finder.show(made, dataset, recipe, name, out=out, drawn=not no_plots)
         return None
     prepare.check_samples(dataset)
     config.train = recipe.to_dict()
@@ -74,6 +87,8 @@ def new(
                 _copy(file, run.path / file.name)
             run.write_config(config.to_dict())
             run.write_env(**executor.describe())
+            if began is not None:
+                initial.write(run.path, began)
             output.note(f"{name} on {dataset.name}, in {run.path}")
             if listed := left_out.write(run, dataset, config.data.get("on_bad_sample")):
                 output.note(f"what was left out is listed in {listed}")
@@ -113,6 +128,8 @@ def _ask(
         )
     keys = list(_values(module.Config()))
     asked.update(config.assignments(about["sets"], recipes.keys(), keys))
+    if "init_from" in flags["train"]:
+        asked.train.pop("init_sha256", None)  # of another run's weights
     asked.update(flags)
     if "source" not in asked.data:
         asked.data["source"] = _default_data(name, module)
@@ -184,7 +201,13 @@ def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
         if not hasattr(made, "class_weight"):
             raise UsageError("class_weight: the model knows of none")
         made.class_weight = prepare.class_weight(dataset, recipe.class_weight)
+    finetune.freeze(made, recipe)
     return made
+
+
+def _other(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Callable[[int], Any]:
+    """The same model for another number of classes."""
+    return lambda classes: module.build(settings, dataset.shape, classes, seed=recipe.seed)
 
 
 def _info(name: str, settings: Any, file: Path | None) -> dict[str, Any]:
@@ -265,6 +288,9 @@ def resume(
         own = {k: v for k, v in own.items() if k not in config.MODEL_KEYS}
         settings = config.model_config(module.Config, own)
         made = _build(module, settings, dataset, recipe)
+        if kept is None:  # it was killed before its first save
+            source = finetune.source(recipe.to_dict())
+            finetune.begin(made, source, recipe, dataset, _other(module, settings, dataset, recipe))
         run.write_config({**asked, "data": data, "train": recipe.to_dict()})
         run.write_env(**executor.describe())
         output.note(f"{name} on {dataset.name}, in {run.path}")

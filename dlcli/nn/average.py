@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..engine.tape import apply, no_grad
-from .module import Buffer, Module
+from .module import Learned, Module
 
 
 class Average(Module):
@@ -20,7 +20,7 @@ class Average(Module):
         self.decay = decay
         self._pairs = []
         for path, parameter in module.named_parameters().items():
-            mean = Buffer(np.zeros(parameter.shape, parameter.dtype))
+            mean = Learned(np.zeros(parameter.shape, parameter.dtype))
             vars(self)[path.replace(".", "_")] = mean
             self._pairs.append((parameter, mean))
 

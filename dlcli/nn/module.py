@@ -5,7 +5,7 @@ Paths are as in PyTorch (`0.weight`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,22 +21,45 @@ class Parameter(Tensor):
     `fill` (see `init`) gives its first values when the module is initialised.
     """
 
-    __slots__ = ("fill",)
+    __slots__ = ("fill", "frozen")
 
     def __init__(self, shape: tuple[int, ...], fill: init.Fill, dtype: Any = np.float32) -> None:
         super().__init__(zeros(shape, dtype).data, requires_grad=True)
         self.fill = fill
+        self.frozen = False  # see `Module.freeze`
 
 
 class Buffer(Tensor):
     """A tensor that is part of the state but not trained: running statistics, a random stream's
     counter. `values`, of the host, are what it begins with.
+
+    learned: it belongs to the weights and goes with them to another model. averaged: so it does to
+    an average of them.
     """
+
+    __slots__ = ("averaged",)
+    learned = False
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__(on_device(values).data)
+        self.averaged = False
+
+
+class Learned(Buffer):
+    """A buffer that means nothing without the weights, such as an average of them."""
+
+    __slots__ = ()
+    learned = True
+
+
+class Statistic(Learned):
+    """What a layer saw of its inputs under the weights, such as their mean: it may be averaged."""
 
     __slots__ = ()
 
     def __init__(self, values: np.ndarray) -> None:
-        super().__init__(on_device(values).data)
+        super().__init__(values)
+        self.averaged = True
 
 
 class Module:
@@ -123,6 +146,19 @@ class Module:
 
     def seed(self, seed: int, path: str) -> None:
         """Starts the module's random stream; most have none."""
+
+    def freeze(self, names: Collection[str]) -> None:
+        """These parameters are not trained from now on: they require no gradient, and batch norm
+        all of whose parameters are among them goes by its running statistics and keeps them.
+        """
+        for name, parameter in self.named_parameters().items():
+            if name in names:
+                parameter.frozen, parameter.requires_grad = True, False
+        for _, module in self.modules():
+            if getattr(module, "frozen", False):
+                for value in vars(module).values():
+                    if isinstance(value, Statistic):
+                        value.averaged = False  # it stays as it is, to the last bit
 
     def train(self, mode: bool = True) -> Module:
         """Training mode (dropout drops, batch norm uses the batch's statistics), or not."""

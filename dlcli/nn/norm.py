@@ -7,7 +7,7 @@ import numpy as np
 from ..engine.tape import apply, no_grad
 from ..engine.tensor import Tensor
 from . import init
-from .module import Buffer, Module, Parameter
+from .module import Module, Parameter, Statistic
 
 
 class BatchNorm(Module):
@@ -16,7 +16,9 @@ class BatchNorm(Module):
 
     In training the batch's statistics are used and the running ones follow them by `momentum`,
     with the unbiased variance, as in PyTorch. Without track_running_stats there are none, and the
-    batch's are always used: for a discriminator, whose batches are either real or generated.
+    batch's are always used: for a discriminator, whose batches are either real or generated. With
+    frozen weights the running statistics are used, and kept, in training too: they are a part of
+    what is frozen.
     """
 
     def __init__(
@@ -32,13 +34,19 @@ class BatchNorm(Module):
         self.bias = Parameter((channels,), init.zeros) if affine else None
         self.tracks = track_running_stats
         if self.tracks:
-            self.running_mean = Buffer(np.zeros(channels, np.float32))
-            self.running_var = Buffer(np.ones(channels, np.float32))
+            self.running_mean = Statistic(np.zeros(channels, np.float32))
+            self.running_var = Statistic(np.ones(channels, np.float32))
         self.eps, self.momentum = eps, momentum
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it has weights and none of them is trained."""
+        own = [p for p in (self.weight, self.bias) if p is not None]
+        return bool(own) and all(p.frozen for p in own)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if self.tracks and not self.training:
+        if self.tracks and (self.frozen or not self.training):
             return apply(
                 "batchnorm_inference",
                 x,

@@ -9,7 +9,7 @@ import numpy as np
 from ..engine.tape import apply, no_grad
 from ..engine.tensor import Tensor
 from . import init
-from .module import Buffer, Module
+from .module import Learned, Module
 
 FIRST_ITERATIONS = 15  # when the layer is initialised, as PyTorch does
 
@@ -30,8 +30,8 @@ class SpectralNorm(Module):
         shape = layer.weight.shape
         self.axis = getattr(layer, "output_axis", 0) % len(shape)
         outputs = shape[self.axis]
-        self.u = Buffer(np.zeros((outputs, 1), np.float32))
-        self.v = Buffer(np.zeros((int(np.prod(shape)) // max(outputs, 1), 1), np.float32))
+        self.u = Learned(np.zeros((outputs, 1), np.float32))
+        self.v = Learned(np.zeros((int(np.prod(shape)) // max(outputs, 1), 1), np.float32))
 
     def matrix(self) -> Tensor:
         """The weight as a matrix: (outputs, rest), or (rest, outputs) where outputs come last."""

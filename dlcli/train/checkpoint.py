@@ -2,7 +2,8 @@
 
 checkpoints/<which>/
     model.safetensors      parameters and buffers, by their path in the model
-    optimizer.safetensors  per phase, "<phase>/<key>"
+    optimizer.safetensors  per phase, "<phase>/<key>"; where model.safetensors has an average of
+                           the weights, "weights/<path>" is what is trained
     state.json             where training stands: all that a resumed run needs besides
     model.json             what it takes to build the model and to feed it
     manifest.json          the size and SHA-256 of each file; written last

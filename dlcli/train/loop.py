@@ -18,7 +18,7 @@ from typing import Any
 from dlcli.data.dataset import Dataset
 from dlcli.data.kind import Encoder
 from dlcli.errors import DlcliError, NonFiniteError, OutputError, UsageError
-from dlcli.train import atomic, checkpoint, jsonfile, prepare
+from dlcli.train import atomic, average, checkpoint, jsonfile, prepare
 from dlcli.train import task as tasks
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums
@@ -109,11 +109,15 @@ class Trainer:
         state = self.progress.schedule if resume else None
         self.schedule = prepare.make_schedule(recipe, self.total_steps, state)
         self.stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
+        self.average = average.of(recipe.ema, model, self.stepper.optimizers)
+        self.average.begin()
         if hasattr(model, "hold"):
             model.hold(recipe.batch_size)  # room for states, before the first step is undone
         if resume is not None:
             checkpoint.restore(model, resume)
-            self.stepper.load_state_dict(resume.optimizer, str(resume.source))
+            moved, weights = average.split(resume.optimizer)
+            self.stepper.load_state_dict(moved, str(resume.source))
+            self.average.load_state_dict(weights, str(resume.source))
         self.signals = Signals()
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
         self._started = time.monotonic() - self.progress.seconds
@@ -224,6 +228,7 @@ class Trainer:
             loss, sums, images = self.stepper.step(group, lr, p.step)
         except Halted as halted:
             raise self._halt(halted, lr) from None
+        self.average.follow(p.step + 1)
         total = Sums(p.sums, p.samples)
         total.add(sums, images)
         p.step, p.batch, p.lr = p.step + 1, p.batch + len(group), lr
@@ -238,7 +243,8 @@ class Trainer:
     def _end_epoch(self, seconds: float, images: int) -> None:
         """Validates, records, chooses the best, saves. Also after the last step of a part."""
         p, monitor = self.progress, self.recipe.monitor
-        val = self.stepper.validate(self.val_loader, lambda: self.signals.received is not None)
+        with self.average.in_place():
+            val = self.stepper.validate(self.val_loader, lambda: self.signals.received is not None)
         if val is None:
             self._heed_signals()  # resuming begins with this validation
             return
@@ -259,7 +265,8 @@ class Trainer:
             loss = record.get("val_loss", record["loss"])
             self.schedule.observe(math.nan if loss is None else loss)
         self.run.append_metrics(record)
-        self.observer.on_epoch(record)
+        with self.average.in_place():
+            self.observer.on_epoch(record)
         if best:
             self._save("best")
         self._save("last")
@@ -279,8 +286,11 @@ class Trainer:
     def _save(self, which: str) -> None:
         p = self.progress
         p.seconds, p.schedule = self._seconds(), self.schedule.state()
-        state = (self.model.state_dict(), self.stepper.state_dict(), p.to_json(), self.model_info)
-        checkpoint.save(self.run.checkpoints, which, Checkpoint(*state))
+        with self.average.in_place():
+            weights = self.model.state_dict()
+        moved = {**self.stepper.state_dict(), **self.average.state_dict()}
+        state = Checkpoint(weights, moved, p.to_json(), self.model_info)
+        checkpoint.save(self.run.checkpoints, which, state)
         self.observer.on_checkpoint(which, p.step)
 
     def _heed_signals(self) -> None:

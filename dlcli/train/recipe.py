@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,7 @@ RANGES = {
     "patience": _Range(int, 1, MOST, optional=True),
     "checkpoint_every": _Range(int, 1, MOST, optional=True),
     "seed": _Range(int, 0, 2**63 - 1),
+    "ema": _Range(float, 0, 1, open_low=True, open_high=True, optional=True),
 }
 
 
@@ -104,6 +105,10 @@ class Recipe:
     else when higher. Figures are "loss" and "accuracy" (means over the epoch's training batches),
     "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last checkpoint,
     besides those at each epoch's end. seed: of shuffling and initialisation.
+    init_from: the weights to begin with, a run or a safetensors file, and init_sha256 which they
+    were; reset_head: but for the last layer's. freeze: shell patterns of parameters that are not
+    trained. ema: the decay of an average of the weights that is validated and kept, see
+    `train.average`.
 
     UsageError: a value out of its range.
     """
@@ -132,6 +137,11 @@ class Recipe:
     monitor: str = "val_accuracy"
     checkpoint_every: int | None = None
     seed: int = 0
+    init_from: str | None = None
+    init_sha256: str | None = None
+    reset_head: bool = False
+    freeze: Sequence[str] = ()
+    ema: float | None = None
 
     def __post_init__(self) -> None:
         for key, allowed in RANGES.items():
@@ -165,6 +175,23 @@ class Recipe:
                     why="it must be a figure with a finite threshold, such as loss=0.05",
                 )
         object.__setattr__(self, "until", {k: float(v) for k, v in self.until.items()})
+        self._check_fine_tuning()
+
+    def _check_fine_tuning(self) -> None:
+        for key in ("init_from", "init_sha256"):
+            if (value := getattr(self, key)) is not None and not (value and isinstance(value, str)):
+                raise UsageError(f"{key} = {value!r} is not possible", why="it must be text")
+        if not isinstance(self.reset_head, bool):
+            what = f"reset_head = {self.reset_head!r} is not possible"
+            raise UsageError(what, why="it must be true or false")
+        if self.reset_head and self.init_from is None:
+            why = "without --init-from every layer begins anew"
+            raise UsageError("there is nothing to reset", why=why, hint="leave out --reset-head")
+        patterns = self.freeze if isinstance(self.freeze, list | tuple) else None
+        if patterns is None or not all(isinstance(p, str) and p for p in patterns):
+            what, why = f"freeze = {self.freeze!r} is not possible", "it must be a list of patterns"
+            raise UsageError(what, why=why, hint="such as ['0.*', '1.*']")
+        object.__setattr__(self, "freeze", tuple(patterns))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -181,8 +208,9 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.toml. TOML has no null: what is None is left out."""
         values = {key: getattr(self, key) for key in keys()}
-        values["until"] = dict(self.until)
-        return {k: v for k, v in values.items() if v is not None and v != {}}
+        values |= {"until": dict(self.until), "freeze": list(self.freeze)}
+        values |= {"reset_head": self.reset_head or None}
+        return {k: v for k, v in values.items() if v is not None and v not in ({}, [])}
 
     def with_(self, **changes: Any) -> Recipe:
         """A copy with some values changed, validated again."""

@@ -18,11 +18,13 @@ import numpy as np
 from dlcli.data.loader import Loader
 from dlcli.engine import executor, tape
 from dlcli.engine.tensor import Tensor
-from dlcli.errors import CheckpointError
+from dlcli.errors import CheckpointError, UsageError
 from dlcli.train import tensors
 from dlcli.train.evaluate import inference
 from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
+
+FREEZE = "leave some of them out of --freeze, such as the last layer's"
 
 
 class Halted(Exception):  # internal: the loop turns it into a NonFiniteError
@@ -37,12 +39,26 @@ class Halted(Exception):  # internal: the loop turns it into a NonFiniteError
         self.phase, self.loss, self.grad_norm, self.clean = phase, loss, grad_norm, clean
 
 
+def phases(model: Model) -> list[Phase]:
+    """The model's phases, each with those of its parameters that are not frozen.
+
+    UsageError: of a phase nothing is left to train.
+    """
+    found = model.phases()
+    for phase in found:
+        phase.parameters = {k: t for k, t in phase.parameters.items() if t.requires_grad}
+        if not phase.parameters:
+            what = f"nothing of the phase '{phase.name}' is left to train"
+            raise UsageError(what, why="all of its parameters are frozen", hint=FREEZE)
+    return found
+
+
 class Stepper:
     """The phases of a model, each with its optimiser. make(phase) gives the optimiser."""
 
     def __init__(self, model: Model, make: Callable[[Phase], Any]) -> None:
         self.model = model
-        self.phases = model.phases()
+        self.phases = phases(model)
         self.optimizers = [make(phase) for phase in self.phases]
 
     def step(

@@ -111,6 +111,7 @@ def test_a_document_that_differs_is_found(value, said):
 CALLS = {
     "train": ("train", "cnn-small", "--max-steps", "2", "--no-plots", "--out", "made/a"),
     "train --dry-run": ("train", "cnn-small", "--dry-run"),
+    "train --find-lr": ("train", "cnn-small", "--find-lr"),
     "eval": ("eval", "RUN", "--no-plots"),
     "eval, a classifier": ("eval", "RUN", "--no-plots"),
     "explain": ("explain", "RUN", "IMAGE", "absent.png", "--keep-going", "-o", "why"),

@@ -26,6 +26,13 @@ WRONG = [
     ("until", {"loss": "low"}, "finite threshold"),
     ("until", {"loss": math.nan}, "finite threshold"),
     ("until", 0.05, "loss=0.05"),
+    ("ema", 1, "below 1"),
+    ("ema", 0, "above 0"),
+    ("init_from", 3, "text"),
+    ("init_from", "", "text"),
+    ("reset_head", 1, "true or false"),
+    ("freeze", "0.*", "a list"),
+    ("freeze", [""], "a list"),
 ]
 
 
@@ -53,6 +60,7 @@ def test_what_is_written_is_read_again():
 def test_every_number_has_a_range():
     assert set(keys()) - set(RANGES) == {
         *("optimizer", "schedule", "monitor", "until", "class_weight", "sampling"),
+        *("init_from", "init_sha256", "reset_head", "freeze"),
     }
 
 

@@ -82,8 +82,8 @@ class Discriminate:
 
 @contextmanager
 def _required(module: nn.Module) -> Iterator[None]:
-    """The module's parameters require gradients within this, frozen or not."""
-    before = [(p, p.requires_grad) for p in module.named_parameters().values()]
+    """The module's parameters require gradients within this, whoever moves; frozen ones do not."""
+    before = [(p, p.requires_grad) for p in module.named_parameters().values() if not p.frozen]
     for parameter, _ in before:
         parameter.requires_grad = True
     try:
