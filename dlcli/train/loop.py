@@ -168,7 +168,7 @@ class Trainer:
             raise
         finally:
             if outcome["state"] != "finished":
-                with suppress(OutputError):  # the error that is on its way says more
+                with suppress(OutputError, MemoryError):  # the error that is on its way says more
                     self._status(**outcome)
         self._status(**outcome)
         return stop
