@@ -129,13 +129,14 @@ class Trainer:
     def fit(self) -> Summary:
         """Trains until the recipe says stop.
 
-        Holds the run's lock, handles SIGINT and SIGTERM while it runs (in the main thread), and
-        keeps status.json. NonFiniteError (7): a loss or gradient became NaN or infinite, and no
-        more steps may be skipped; the weights are those of before, and nan.json has the last
-        batches' samples. OutOfMemoryError (6): a step does not fit, however its batch is cut;
-        the weights are those of before. Interrupted (130, 143): a signal came, "last" was saved. OutputError (9): a save failed, the old
-        checkpoint is intact. UsageError: the run is another process's, was trained already, or
-        the recipe asks for a figure that there is not.
+        Holds the run's lock, handles SIGINT, SIGTERM and SIGHUP while it runs (in the main
+        thread), and keeps status.json. NonFiniteError (7): a loss or gradient became NaN or
+        infinite, and no more steps may be skipped; the weights are those of before, and nan.json
+        has the last batches' samples. OutOfMemoryError (6): a step does not fit, however its batch
+        is cut; the weights are those of before. Interrupted (129, 130, 143): a signal came, "last"
+        was saved. OutputError (9): a save failed, the old checkpoint is intact. UsageError: the run
+        is another process's, was trained already, or the recipe asks for a figure that there is
+        not.
         """
         with self.run.lock():
             stop = self.progress.why_stop(self.recipe)
@@ -146,7 +147,9 @@ class Trainer:
                 with self.signals:
                     stop = self._fit()
         p, speed = self.progress, self._images / self._busy if self._busy else 0.0
-        summary = Summary(p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed, p.skipped)
+        summary = Summary(
+            p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed, p.skipped
+        )
         self.observer.on_stop(summary)
         return summary
 

@@ -112,7 +112,9 @@ def explain(stepper: Stepper, found: TooLarge, step: int, many: str, run: str) -
     fits, one, each = _try(stepper, found.batch, n // 2)
     if not fits:
         why = "not even one alone does"
-        return OutOfMemoryError(what, why=why, hint=f"use a smaller model, or {FREE.format(run=run)}")
+        return OutOfMemoryError(
+            what, why=why, hint=f"use a smaller model, or {FREE.format(run=run)}"
+        )
     hint = f"start anew with --batch-size {fits}, which was tried and fits, or free some memory"
     if executor.current().device != "cpu":
         return OutOfMemoryError(what, why="its memory is that of the GPU", hint=hint)

@@ -224,9 +224,7 @@ def test_a_process_with_little_memory_cuts_its_batches_and_ends_with_6_where_tha
     """A step of 4,096 images takes 64 MiB for each array of activations; 110 MiB are left."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
-    done = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 6, done.stdout + done.stderr
     first, _, second = done.stdout.partition("steps 1\n")
     assert "a step of 4,096 images does not fit into memory" in first
