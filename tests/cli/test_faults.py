@@ -1,5 +1,6 @@
 """Faults that reach a user through the command line and have no better place."""
 
+import hashlib
 import json
 import os
 import signal
@@ -89,7 +90,7 @@ def test_a_step_that_does_not_fit_into_memory_is_said_with_what_would(dlcli, mon
     before = executor.CpuExecutor.empty
 
     def empty(self, spec):
-        if len(spec.shape) == 4 and spec.shape[0] > 3 and spec.shape[1] > 3:  # maps, no filters
+        if len(spec.shape) == 4 and spec.shape[0] > 3 and spec.shape[3] == 32:  # maps
             raise MemoryError
         return before(self, spec)
 
@@ -99,3 +100,22 @@ def test_a_step_that_does_not_fit_into_memory_is_said_with_what_would(dlcli, mon
     assert "cut into 8, does not fit" in result.err
     assert "--batch-size 2, which was tried and fits" in result.err
     assert "Traceback" not in result.err
+
+
+def renamed(run, name):
+    """A run whose best checkpoint, sums and all, says that its model is of another name."""
+    place = run / "checkpoints" / "best"
+    info = {**json.loads((place / "model.json").read_bytes()), "name": name}
+    data = json.dumps(info).encode()
+    (place / "model.json").write_bytes(data)
+    manifest = json.loads((place / "manifest.json").read_bytes())
+    entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    manifest["files"]["model.json"] = entry
+    (place / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", ["os.system", "../evil", "antigravity", "parts.layers", 3, None])
+def test_a_checkpoint_cannot_name_code_that_is_none_of_the_models(fails, a_copy, name):
+    (a_copy / "evil.py").write_text("raise SystemExit('this must not run')")
+    renamed(a_copy, name)
+    assert "model" in fails(4, "eval", a_copy)

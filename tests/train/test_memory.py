@@ -180,18 +180,21 @@ from tests.train import small
 
 class Wide(small.Classifier):
     def __init__(self):
-        self.flatten, self.hidden, self.out = Flatten(), Linear(16, 4096, act="tanh"), Linear(4096, 3)
+        self.flatten = Flatten()
+        self.hidden, self.out = Linear(16, 4096, act="tanh"), Linear(4096, 3)
         self.initialize(0)
         self.spoil_at, self.batches = -1, 0
     def forward(self, *inputs):
         return self.out(self.hidden(self.flatten(inputs[0])))
 
 def data(n):
-    rng = np.random.default_rng(0)
-    splits = {k: ArraySplit(k, rng.integers(0, 255, (m, 4, 4, 1)).astype(np.uint8), np.arange(m) % 3)
-              for k, m in (("train", n), ("val", 20), ("test", 20))}
-    return Dataset("sides", small.CLASSES, (4, 4, 1), splits, {},
-                   fingerprint(small.CLASSES, (4, 4, 1), splits), "here")
+    rng, splits = np.random.default_rng(0), {}
+    for name, m in (("train", n), ("val", 20), ("test", 20)):
+        pixels = rng.integers(0, 255, (m, 4, 4, 1)).astype(np.uint8)
+        splits[name] = ArraySplit(name, pixels, np.arange(m) % 3)
+    shape = (4, 4, 1)
+    prints = fingerprint(small.CLASSES, shape, splits)
+    return Dataset("sides", small.CLASSES, shape, splits, {}, prints, "here")
 
 class Said(small.protocol.Quiet):
     def on_warning(self, line):
@@ -202,7 +205,9 @@ here = Path(sys.argv[1])
 warm = {"model": Wide(), "data": data(64), "batch_size": 32, "epochs": 2}
 small.trainer(here / "warm", **warm).fit()  # kernels are loaded, and BLAS has its buffer
 made = [
-    small.trainer(here / f"{n}", model=Wide(), data=data(n), batch_size=n, epochs=1, observer=Said())
+    small.trainer(
+        here / f"{n}", model=Wide(), data=data(n), batch_size=n, epochs=1, observer=Said()
+    )
     for n in (4096, 32768)
 ]
 pages = int(open("/proc/self/statm").read().split()[0])
