@@ -19,7 +19,7 @@ def rows():
         yield int(number), does, codes, re.findall(r"`([^`]+::[^`]+)`", tests)
 
 
-def tests_in(file):
+def names_in(file):
     """The names of the tests of a file."""
     tree = ast.parse((ROOT / "tests" / file).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -32,7 +32,7 @@ def test_every_fault_has_one_line():
 def test_every_test_that_is_named_exists():
     named = {test for *_, tests in rows() for test in tests}
     assert len(named) > 100
-    missing = [t for t in sorted(named) if t.split("::")[1] not in tests_in(t.split("::")[0])]
+    missing = [t for t in sorted(named) if t.split("::")[1] not in names_in(t.split("::")[0])]
     assert missing == []
 
 

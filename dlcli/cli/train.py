@@ -98,7 +98,8 @@ def data_settings(function: Any) -> Any:
 @click.option(
     "--on-nan",
     metavar="HOW",
-    help="If the loss is NaN or infinite: error, or skip:N to skip at most N steps [default: error].",
+    help="If the loss is NaN or infinite: error, or skip:N to skip N steps at most [default:"
+    " error].",
 )
 @click.option(
     "--class-weight",

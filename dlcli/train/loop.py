@@ -225,8 +225,8 @@ class Trainer:
         self._end_epoch(seconds, images)
 
     def _step(self, group: Sequence[Batch]) -> int:
-        """One update by each phase on a group of batches; the number of its images, 0 of a step that
-        is skipped.
+        """One update by each phase on a group of batches; the number of its images, 0 of a step
+        that is skipped.
         """
         p = self.progress
         lr = float(self.schedule.at(p.step))

@@ -21,8 +21,8 @@ class Progress:
     of it that are done, the loader's position. sums, samples: of its training figures so far.
     lr: of the last step. records: lines of metrics.jsonl. best, last: the best and the last of
     them. stale: epochs since `monitor` improved. seconds: spent in all. schedule: the state of
-    one that adapts. recipe: by which it was trained so far. fingerprint: of the dataset. skipped: steps
-    that were not finite. halvings: of batches that did not fit into memory.
+    one that adapts. recipe: by which it was trained so far. fingerprint: of the dataset. skipped:
+    steps that were not finite. halvings: of batches that did not fit into memory.
     """
 
     step: int = 0

@@ -14,6 +14,7 @@ from dlcli.engine import executor
 from dlcli.errors import OutOfMemoryError
 from dlcli.train import protocol
 from dlcli.train.memory import cut
+from dlcli.train.progress import Progress
 from dlcli.train.run import RunDir
 from tests.train import small
 
@@ -88,6 +89,13 @@ def test_a_resumed_run_cuts_as_before_and_ends_with_the_same_bits(tmp_path, room
     assert told.lines == []
     of = "checkpoints/last/model.safetensors"
     assert (tmp_path / "run" / of).read_bytes() == (tmp_path / "whole" / of).read_bytes()
+
+
+def test_a_state_from_before_there_were_pieces_is_read():
+    state = Progress(step=3).to_json()
+    del state["halvings"], state["skipped"]
+    found = Progress.from_json(state, "state.json")
+    assert (found.step, found.halvings, found.skipped) == (3, 0, 0)
 
 
 def test_with_batch_norm_the_warning_says_what_differs(tmp_path, room):
