@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlcli.data.loader import Batch
-from dlcli.engine import executor
+from dlcli.engine import executor, tape
 from dlcli.errors import OutOfMemoryError
 from dlcli.train import protocol
 from dlcli.train.memory import cut
@@ -132,6 +132,28 @@ def test_a_model_of_which_one_sample_does_not_fit_is_said_to_be_too_large(tmp_pa
         small.trainer(tmp_path / "run", **SETTINGS).fit()
     assert "not even one" in caught.value.why
     assert "smaller model" in caught.value.hint
+
+
+def test_a_pass_that_was_broken_off_leaves_no_trace_in_what_is_carried(tmp_path):
+    """Running statistics and random numbers are as if the batch had been cut before."""
+
+    class Late(small.Classifier):
+        """Of which the memory ends when all was computed."""
+
+        def loss(self, batch):
+            assert not tape._tape  # what was made in vain is let go of
+            found = super().loss(batch)
+            if self.training and len(batch.y) > 8:
+                raise MemoryError
+            return found
+
+    late, early = Late(), small.Classifier()
+    small.trainer(tmp_path / "late", model=late, **SETTINGS).fit()
+    trainer = small.trainer(tmp_path / "early", model=early, **SETTINGS)
+    trainer.stepper.pieces.halvings = 1
+    trainer.fit()
+    for name, array in early.state_dict().items():
+        np.testing.assert_array_equal(late.state_dict()[name], array)
 
 
 def test_two_phases_are_cut_and_the_first_is_not_done_twice(tmp_path, room):
