@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import pytest
 from dlcli.data.loader import Batch
 from dlcli.engine import executor, tape
 from dlcli.errors import OutOfMemoryError
-from dlcli.train import protocol
+from dlcli.train import jsonfile, protocol
 from dlcli.train.memory import cut
 from dlcli.train.progress import Progress
 from dlcli.train.run import RunDir
@@ -194,6 +195,17 @@ def test_pieces_hold_every_sample_once_with_its_words_and_lengths():
     assert [p.more[0].tolist() for p in pieces] == [[0, 1], [2, 3], [4]]
     other = SimpleNamespace(x=x, y=np.arange(4), indices=np.arange(4), inputs=(x,))
     assert cut(other, 2) == [other]  # rows that are no samples
+
+
+def test_a_small_file_of_a_run_takes_little_memory_to_read(tmp_path):
+    path = tmp_path / "status.json"
+    path.write_bytes(b"{}")
+    tracemalloc.start()
+    try:
+        assert jsonfile.read(path) == {}
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20  # and not the 64 MiB that it may have
+    finally:
+        tracemalloc.stop()
 
 
 LIMITED = """
