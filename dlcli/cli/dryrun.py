@@ -29,6 +29,7 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
     _, steps = prepare.steps(len(loader), recipe)
     prepare.make_schedule(recipe, steps)  # so that a mistake in it is said here too
     stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
+    stepper.pieces.tell, stepper.pieces.many = output.warn, dataset.kind.many
     seconds, peak, losses = _measure(stepper, loader, recipe)
     parameters = sum(row.parameters for row in rows)
     found = {

@@ -60,6 +60,7 @@ def fit(
         "already_finished": summary.already_finished,
         "seconds": summary.seconds,
         "images_per_second": summary.images_per_second,
+        "skipped": summary.skipped,
         "best": summary.best,
         "last": summary.last,
         "test": _known(test.figures, task) if test else None,
@@ -173,6 +174,8 @@ def _show(found: Mapping[str, Any], tested: int, many: str, task: Any, summary: 
     ]
     speed = f"{found['images_per_second']:,.0f} {many}/s" if found["images_per_second"] else ""
     rows.append(("trained for", f"{found['seconds']:.1f} s  {speed}".rstrip()))
+    if found["skipped"]:
+        rows.append(("skipped", f"{found['skipped']:,} steps that were not finite: skipped.jsonl"))
     best = found["best"]
     if best:
         rows.append(("best validation", f"{_figures(best, task, 'val_')} (epoch {best['epoch']})"))

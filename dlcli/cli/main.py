@@ -25,8 +25,8 @@ Exit codes:
   0 ok · 1 unexpected error · 2 usage or configuration · 3 data · 4 model or
   checkpoint · 5 device or library not available · 6 out of memory · 7 NaN or
   infinity · 8 a gate failed (--fail-under) · 9 input/output · 10 network ·
-  11 inconclusive · 130 interrupted (SIGINT) · 141 the reader of the output
-  went away · 143 terminated (SIGTERM)"""
+  11 inconclusive · 129 hung up (SIGHUP) · 130 interrupted (SIGINT) · 141 the
+  reader of the output went away · 143 terminated (SIGTERM)"""
 
 EXAMPLES = """\
 Examples:

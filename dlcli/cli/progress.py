@@ -78,6 +78,10 @@ class Display:
         """Said with -v only."""
         output.detail(f"saved checkpoint '{which}' after step {step:,}")
 
+    def on_warning(self, line: str) -> None:
+        """Said whatever is asked for."""
+        output.warn(line)
+
     def on_stop(self, summary: Any) -> None:
         """Ends the bar."""
         self._close()

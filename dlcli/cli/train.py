@@ -35,6 +35,7 @@ RECIPE_FLAGS = (
     "weight_decay",
     "seed",
     "patience",
+    "on_nan",
     "class_weight",
     "sampling",
     "ema",
@@ -100,6 +101,12 @@ def data_settings(function: Any) -> Any:
 )
 @click.option("--patience", type=Number(int, 1), help="Stop after N epochs that were no better.")
 @click.option(
+    "--on-nan",
+    metavar="HOW",
+    help="If the loss is NaN or infinite: error, or skip:N to skip N steps at most [default:"
+    " error].",
+)
+@click.option(
     "--class-weight",
     type=Choice(["none", "sqrt", "balanced"]),
     metavar="HOW",
@@ -158,7 +165,7 @@ def data_settings(function: Any) -> Any:
     type=click.Path(path_type=Path),
     metavar="RUN",
     help="Go on with RUN where it stopped or was killed, with its settings but for"
-    " --epochs, --max-steps, --max-time, --patience and --until.",
+    " --epochs, --max-steps, --max-time, --patience, --until and --on-nan.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the layers and time a step; write nothing.")
 @click.option(

@@ -13,6 +13,7 @@ import numpy as np
 from dlcli.errors import CheckpointError
 
 MOST_BYTES = 64 << 20  # of a JSON file that we believe
+PIECE = 1 << 20  # bytes that are read at a time
 
 
 def plain(value: Any) -> Any:
@@ -50,8 +51,10 @@ def loads(data: bytes, name: str) -> dict[str, Any]:
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """A whole file of at most `most` bytes. CheckpointError: larger, missing or not readable."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(most + 1)
+        data = b""
+        with open(path, "rb") as file:  # piece by piece: a read makes room for all it is asked for
+            while piece := file.read(min(PIECE, most + 1 - len(data))):
+                data += piece
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: missing") from error
     except (OSError, ValueError) as error:

@@ -17,10 +17,11 @@ from typing import Any
 
 from dlcli.data.dataset import Dataset
 from dlcli.data.kind import Encoder
-from dlcli.errors import DlcliError, NonFiniteError, OutputError, UsageError
-from dlcli.train import atomic, average, checkpoint, jsonfile, prepare
+from dlcli.errors import DlcliError, OutOfMemoryError, OutputError, UsageError
+from dlcli.train import average, checkpoint, jsonfile, memory, nonfinite, prepare
 from dlcli.train import task as tasks
 from dlcli.train.checkpoint import Checkpoint
+from dlcli.train.memory import TooLarge
 from dlcli.train.metrics import Sums
 from dlcli.train.progress import Progress
 from dlcli.train.protocol import Batch, Model, Observer, Quiet
@@ -42,7 +43,7 @@ class Summary:
     "max_steps", "max_time", "patience" or "until". already_finished: it was resumed and there was
     nothing left to do. best: the record of metrics.jsonl with the best `monitor`, None where
     there is none. last: the last record. seconds: of training in all. images_per_second: of
-    training in this process, validation left out.
+    training in this process, validation left out. skipped: steps that were not finite.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Summary:
     last: dict[str, Any] | None
     seconds: float
     images_per_second: float
+    skipped: int = 0
 
 
 class Trainer:
@@ -111,6 +113,9 @@ class Trainer:
         self.stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
         self.average = average.of(recipe.ema, model, self.stepper.optimizers)
         self.average.begin()
+        pieces = self.stepper.pieces
+        pieces.batch_size, pieces.many = self.loader.reading.size, dataset.kind.many
+        pieces.halvings, pieces.tell = self.progress.halvings, self._warn
         if hasattr(model, "hold"):
             model.hold(recipe.batch_size)  # room for states, before the first step is undone
         if resume is not None:
@@ -128,12 +133,14 @@ class Trainer:
     def fit(self) -> Summary:
         """Trains until the recipe says stop.
 
-        Holds the run's lock, handles SIGINT and SIGTERM while it runs (in the main thread), and
-        keeps status.json. NonFiniteError (7): a loss or gradient became NaN or infinite; the
-        weights are those of before, and nan.json has the last batches' samples. Interrupted
-        (130, 143): a signal came, "last" was saved. OutputError (9): a save failed, the old
-        checkpoint is intact. UsageError: the run is another process's, was trained already, or
-        the recipe asks for a figure that there is not.
+        Holds the run's lock, handles SIGINT, SIGTERM and SIGHUP while it runs (in the main
+        thread), and keeps status.json. NonFiniteError (7): a loss or gradient became NaN or
+        infinite, and no more steps may be skipped; the weights are those of before, and nan.json
+        has the last batches' samples. OutOfMemoryError (6): a step does not fit, however its batch
+        is cut; the weights are those of before. Interrupted (129, 130, 143): a signal came, "last"
+        was saved. OutputError (9): a save failed, the old checkpoint is intact. UsageError: the run
+        is another process's, was trained already, or the recipe asks for a figure that there is
+        not.
         """
         with self.run.lock():
             stop = self.progress.why_stop(self.recipe)
@@ -144,7 +151,9 @@ class Trainer:
                 with self.signals:
                     stop = self._fit()
         p, speed = self.progress, self._images / self._busy if self._busy else 0.0
-        summary = Summary(p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed)
+        summary = Summary(
+            p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed, p.skipped
+        )
         self.observer.on_stop(summary)
         return summary
 
@@ -166,7 +175,7 @@ class Trainer:
             raise
         finally:
             if outcome["state"] != "finished":
-                with suppress(OutputError):  # the error that is on its way says more
+                with suppress(OutputError, MemoryError):  # the error that is on its way says more
                     self._status(**outcome)
         self._status(**outcome)
         return stop
@@ -181,6 +190,7 @@ class Trainer:
         if kept < self.progress.records:
             self.warnings.append(f"{self.run.path}/metrics.jsonl: earlier lines are lost")
             self.progress.records = kept
+        self.run.truncate(nonfinite.SKIPPED, self.progress.skipped)
         self._started = time.monotonic() - self.progress.seconds
         self._status(state="running", error=None, stop=None)
         self.observer.on_start(
@@ -219,7 +229,9 @@ class Trainer:
         self._end_epoch(seconds, images)
 
     def _step(self, group: Sequence[Batch]) -> int:
-        """One update by each phase on a group of batches; the number of its images."""
+        """One update by each phase on a group of batches; the number of its images, 0 of a step
+        that is skipped.
+        """
         p = self.progress
         lr = float(self.schedule.at(p.step))
         for number, batch in enumerate(group, p.batch):
@@ -227,7 +239,10 @@ class Trainer:
         try:
             loss, sums, images = self.stepper.step(group, lr, p.step)
         except Halted as halted:
-            raise self._halt(halted, lr) from None
+            self._skip_or_stop(halted, len(group), lr)
+            return 0
+        except TooLarge as large:
+            raise self._out_of_memory(large) from None
         self.average.follow(p.step + 1)
         total = Sums(p.sums, p.samples)
         total.add(sums, images)
@@ -243,8 +258,11 @@ class Trainer:
     def _end_epoch(self, seconds: float, images: int) -> None:
         """Validates, records, chooses the best, saves. Also after the last step of a part."""
         p, monitor = self.progress, self.recipe.monitor
-        with self.average.in_place():
-            val = self.stepper.validate(self.val_loader, lambda: self.signals.received is not None)
+        try:
+            with self.average.in_place():
+                val = self.stepper.validate(self.val_loader, self.signals.pending)
+        except TooLarge as large:
+            raise self._out_of_memory(large) from None
         if val is None:
             self._heed_signals()  # resuming begins with this validation
             return
@@ -255,6 +273,7 @@ class Trainer:
         timing = {"seconds": seconds, "images_per_second": speed, "elapsed": self._seconds()}
         record: dict[str, Any] = {"epoch": p.epoch + 1, "step": p.step, "lr": p.lr, **figures}
         record |= {} if whole else {"partial": True}
+        record |= {"skipped": p.skipped} if p.skipped else {}
         record = jsonfile.plain({**record, "timing": timing})
         best, improved = p.improves(record, monitor)
         p.best = record if best else p.best
@@ -262,7 +281,7 @@ class Trainer:
         if whole:
             p.stale = 0 if improved else p.stale + 1
             p.epoch, p.batch, p.sums, p.samples = p.epoch + 1, 0, {}, 0
-            loss = record.get("val_loss", record["loss"])
+            loss = record.get("val_loss", record.get("loss"))
             self.schedule.observe(math.nan if loss is None else loss)
         self.run.append_metrics(record)
         with self.average.in_place():
@@ -286,35 +305,47 @@ class Trainer:
     def _save(self, which: str) -> None:
         p = self.progress
         p.seconds, p.schedule = self._seconds(), self.schedule.state()
+        p.halvings = self.stepper.pieces.halvings
         with self.average.in_place():
             weights = self.model.state_dict()
         moved = {**self.stepper.state_dict(), **self.average.state_dict()}
-        state = Checkpoint(weights, moved, p.to_json(), self.model_info)
-        checkpoint.save(self.run.checkpoints, which, state)
+        kept = Checkpoint(weights, moved, p.to_json(), self.model_info)
+        checkpoint.save(self.run.checkpoints, which, kept)
         self.observer.on_checkpoint(which, p.step)
 
     def _heed_signals(self) -> None:
-        signum = self.signals.received
-        if signum is not None:
+        if (signum := self.signals.received) is not None:
             self._save("last")
             hint = f"go on with `dlcli train --resume {self.run.path}`"
             raise Interrupted(signum, why=f"step {self.progress.step} is saved", hint=hint)
 
-    def _halt(self, halted: Halted, lr: float) -> NonFiniteError:
-        """Writes nan.json, and "last" if the model is as before the step; the error to raise."""
-        p, split = self.progress, self.loader.split
-        batches = [
-            {**batch, "ids": [split.id(int(i)) for i in batch["indices"]]} for batch in self._recent
-        ]
-        report = {"step": p.step, "epoch": p.epoch, "phase": halted.phase, "lr": lr}
-        report |= {"loss": str(halted.loss), "grad_norm": str(halted.grad_norm)}
-        dump = self.run.path / "nan.json"
-        atomic.write_file(dump, jsonfile.dumps({**report, "batches": batches}))
-        if halted.clean:
-            self._save("last")
-        what = "a gradient" if halted.grad_norm is not None else "the loss"
-        return NonFiniteError(
-            f"{what} became NaN or infinite in step {p.step + 1}, epoch {p.epoch + 1}",
-            why=f"loss {halted.loss:g}, lr {lr:g}; the last batches' samples are in {dump}",
-            hint="try a lower --lr, or clip_norm=1",
-        )
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        self.observer.on_warning(line)
+
+    def _skip_or_stop(self, halted: Halted, own: int, lr: float) -> None:
+        """Leaves out a step that was not finite, of `own` batches, where that is still allowed.
+
+        Otherwise writes nan.json, and "last" if the model is as before the step: NonFiniteError.
+        """
+        p, most = self.progress, self.recipe.skips
+        found = nonfinite.describe(halted, p, lr)
+        batches = nonfinite.identified(self._recent, self.loader.split)
+        if not halted.clean or p.skipped >= most:
+            error = nonfinite.stop(self.run, halted, found, batches, own, p.skipped)
+            if halted.clean:
+                self._save("last")
+            raise error
+        nonfinite.skip(self.run, found, batches[-own:])
+        self.stepper.resume()
+        p.step, p.batch, p.lr, p.skipped = p.step + 1, p.batch + own, lr, p.skipped + 1
+        self._warn(nonfinite.skipping(halted, batches[-own:], p, most, self.run))
+
+    def _out_of_memory(self, large: TooLarge) -> OutOfMemoryError:
+        """Saves "last" if the model is as before the step; the error to raise."""
+        p, many = self.progress, self.dataset.kind.many
+        error = memory.explain(self.stepper, large, p.step, many, str(self.run.path))
+        if large.clean:
+            with suppress(MemoryError):  # what was saved before is intact
+                self._save("last")
+        return error

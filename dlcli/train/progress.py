@@ -12,6 +12,8 @@ from typing import Any
 from dlcli.errors import CheckpointError
 from dlcli.train.recipe import Recipe, lower_is_better, reached
 
+LATER = ("skipped", "halvings")  # which checkpoints of version 0.1 lack
+
 
 @dataclass
 class Progress:
@@ -19,7 +21,8 @@ class Progress:
     of it that are done, the loader's position. sums, samples: of its training figures so far.
     lr: of the last step. records: lines of metrics.jsonl. best, last: the best and the last of
     them. stale: epochs since `monitor` improved. seconds: spent in all. schedule: the state of
-    one that adapts. recipe: by which it was trained so far. fingerprint: of the dataset.
+    one that adapts. recipe: by which it was trained so far. fingerprint: of the dataset. skipped:
+    steps that were not finite. halvings: of batches that did not fit into memory.
     """
 
     step: int = 0
@@ -36,6 +39,8 @@ class Progress:
     schedule: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    skipped: int = 0
+    halvings: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The fields; those that differ between two runs of one recipe stand under "timing"."""
@@ -53,14 +58,14 @@ class Progress:
         for f in dataclasses.fields(cls):
             default = getattr(found, f.name)
             wanted: Any = dict | None if default is None else type(default)
-            value = values.get(f.name, ...)
+            value = values.get(f.name, default if f.name in LATER else ...)
             if isinstance(default, float) and type(value) is int:
                 value = float(value)
             if not isinstance(value, wanted) or isinstance(value, bool):
                 raise CheckpointError(f"{where}: damaged", why=f"its {f.name!r} is not usable")
             setattr(found, f.name, value)
         counts = (found.step, found.epoch, found.batch, found.samples, found.records, found.stale)
-        if min(counts) < 0:
+        if min(*counts, found.skipped, found.halvings) < 0:
             raise CheckpointError(f"{where}: damaged", why="a count is negative")
         return found
 

@@ -58,7 +58,8 @@ class Model(Protocol):
     resuming needs nothing else. Where the extent of such a buffer is not known when the model is
     built, it has `hold(batch_size)`, called before training, and `adapt(shapes)`, called with the
     shapes by path of a checkpoint that is about to be restored. A model of several phases may have
-    `shown`: short names for those figures that an epoch's line is to show.
+    `shown`: short names for those figures that an epoch's line is to show; and, if one phase leaves
+    something in memory for the next, `forget()`, called where a step is broken off.
     """
 
     def phases(self) -> list[Phase]:
@@ -114,6 +115,9 @@ class Observer(Protocol):
     def on_checkpoint(self, which: str, step: int) -> None:
         """A checkpoint is safely on disk. which: "best" or "last"."""
 
+    def on_warning(self, line: str) -> None:
+        """Something to know that does not stop the training: a step is skipped, a batch is cut."""
+
     def on_stop(self, summary: Any) -> None:
         """At the end, with the `Summary` that `fit` returns."""
 
@@ -131,6 +135,9 @@ class Quiet:
         pass
 
     def on_checkpoint(self, which: str, step: int) -> None:
+        pass
+
+    def on_warning(self, line: str) -> None:
         pass
 
     def on_stop(self, summary: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ DEFAULT_LR = {
 OTHER_LR = 1e-3  # of an optimiser that is not in the table
 MOST = 10**9  # of anything that is counted: more is a slip of the hand
 CHANGEABLE = frozenset(  # what a resumed run may change; anything else would be another run
-    {"epochs", "max_steps", "max_time", "patience", "until", "checkpoint_every"}
+    {"epochs", "max_steps", "max_time", "patience", "until", "checkpoint_every", "on_nan"}
 )
 
 
@@ -104,7 +105,8 @@ class Recipe:
     monitor: the figure that chooses the best checkpoint; a "loss" is better when lower, anything
     else when higher. Figures are "loss" and "accuracy" (means over the epoch's training batches),
     "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last checkpoint,
-    besides those at each epoch's end. seed: of shuffling and initialisation.
+    besides those at each epoch's end. on_nan: "error", or "skip:N" to skip at most N steps of which
+    the loss or a gradient is not finite. seed: of shuffling and initialisation.
     init_from: the weights to begin with, a run or a safetensors file, and init_sha256 which they
     were; reset_head: but for the last layer's. freeze: shell patterns of parameters that are not
     trained. ema: the decay of an average of the weights that is validated and kept, see
@@ -136,6 +138,7 @@ class Recipe:
     until: Mapping[str, float] = field(default_factory=dict)
     monitor: str = "val_accuracy"
     checkpoint_every: int | None = None
+    on_nan: str = "error"
     seed: int = 0
     init_from: str | None = None
     init_sha256: str | None = None
@@ -162,6 +165,9 @@ class Recipe:
                 f"class_weight = '{self.class_weight}' and sampling = '{self.sampling}'",
                 why="each makes rare classes count as much as others; both would do it twice",
             )
+        if self.on_nan != "error" and not _skips(self.on_nan):
+            why = "it must be error, or skip:N to skip at most N steps, such as skip:3"
+            raise UsageError(f"on_nan = {self.on_nan!r} is not possible", why=why)
         if not isinstance(self.until, Mapping):
             raise UsageError(
                 f"until = {self.until!r} is not possible",
@@ -220,6 +226,11 @@ class Recipe:
         """`lr`, or the optimiser's default."""
         return DEFAULT_LR.get(self.optimizer, OTHER_LR) if self.lr is None else self.lr
 
+    @property
+    def skips(self) -> int:
+        """How many steps may be skipped because they are not finite."""
+        return _skips(self.on_nan)
+
     def resume_as(self, changes: Mapping[str, Any]) -> Recipe:
         """This recipe of a run that is resumed, with what the user gave this time.
 
@@ -240,6 +251,13 @@ class Recipe:
 def keys() -> list[str]:
     """The names of a recipe's values, in order."""
     return [f.name for f in dataclasses.fields(Recipe)]
+
+
+def _skips(on_nan: Any) -> int:
+    """N of "skip:N", a whole number from 1 to MOST; 0 of anything else."""
+    found = re.fullmatch(r"skip:([0-9]{1,10})", on_nan) if isinstance(on_nan, str) else None
+    number = int(found[1]) if found else 0
+    return number if number <= MOST else 0
 
 
 def lower_is_better(figure: str) -> bool:

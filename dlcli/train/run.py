@@ -4,6 +4,7 @@
         config.toml      what was asked for, resolved        env.json    with what it ran
         metrics.jsonl    a line per validation               status.json running, finished, …
         checkpoints/     best/ and last/                     nan.json    after a NaN
+        skipped.jsonl    a line per step skipped for a NaN
         samples/  plots/  evaluations/  explanations/  tensorboard/  report.html
 
 One process at a time writes in it, the one that holds the lock; anyone may read.
@@ -197,8 +198,14 @@ class RunDir:
             raise CheckpointError(f"{path}: damaged", why=str(error)) from error
 
     def truncate_metrics(self, lines: int) -> int:
-        """Keeps the first `lines` lines, those that a checkpoint knows of; returns how many."""
-        path = self.path / "metrics.jsonl"
+        """`truncate` of metrics.jsonl."""
+        return self.truncate("metrics.jsonl", lines)
+
+    def truncate(self, name: str, lines: int) -> int:
+        """Keeps the first `lines` lines of a file, those that a checkpoint knows of; returns how
+        many there are.
+        """
+        path = self.path / name
         data = jsonfile.read_bytes(path) if path.exists() else b""
         complete = data.split(b"\n")[:-1]
         kept = b"".join(line + b"\n" for line in complete[:lines])

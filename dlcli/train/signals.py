@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM during training: the handler sets a flag, the loop acts at the next step."""
+"""Signals during training: the handler sets a flag, the loop acts at the next step.
+
+SIGINT (Ctrl-C), SIGTERM (kill, a batch system) and SIGHUP (the terminal was closed).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,13 @@ from typing import Any
 
 from dlcli.errors import DlcliError
 
+HEEDED = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
 
 class Interrupted(DlcliError):  # a request, not an error
-    """A signal stopped the run. `exit_code` is 128 + its number: 130 or 143."""
+    """A signal stopped the run. `exit_code` is 128 + its number: 130, 143 or 129."""
 
     def __init__(self, signum: int, *, why: str = "", hint: str = "") -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}", why=why, hint=hint)
@@ -19,7 +26,7 @@ class Interrupted(DlcliError):  # a request, not an error
 
 
 class Signals:
-    """While entered, notes the first SIGINT or SIGTERM in `received`.
+    """While entered, notes the first of these signals in `received`.
 
     A SIGINT after that raises `Interrupted` at once, wherever the program is: files are written
     so that they survive that. A signal that was ignored before (nohup, a job in the background)
@@ -30,9 +37,13 @@ class Signals:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
+    def pending(self) -> bool:
+        """Whether there is one."""
+        return self.received is not None
+
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
+            for signum in HEEDED:
                 if signal.getsignal(signum) is not signal.SIG_IGN:
                     self._before[signum] = signal.signal(signum, self._handle)
         return self

@@ -3,7 +3,7 @@
 A step runs every phase that is due in order: forget the gradients, loss and gradients of each batch
 of the group, update. What a phase does not move requires no gradient meanwhile, and costs none.
 With several batches (gradient accumulation) each counts by its share of the images, so that the
-gradient is that of one large batch.
+gradient is that of one large batch. A batch that does not fit into memory is cut into several.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dlcli.engine.tensor import Tensor
 from dlcli.errors import CheckpointError, UsageError
 from dlcli.train import tensors
 from dlcli.train.evaluate import inference
+from dlcli.train.memory import Pieces, TooLarge
 from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
 
@@ -60,6 +61,7 @@ class Stepper:
         self.model = model
         self.phases = phases(model)
         self.optimizers = [make(phase) for phase in self.phases]
+        self.pieces = Pieces(model)
 
     def step(
         self, group: Sequence[Batch], lr: float, number: int
@@ -67,35 +69,92 @@ class Stepper:
         """Updates the model once: the mean loss, the sums of all figures, the number of images.
 
         number: of the step, by which a phase that is not in every step is due. Halted: a loss or
-        gradient was not finite.
+        gradient was not finite. TooLarge: it does not fit into memory, however it is cut. The
+        model's buffers are then those of before.
         """
         kept = Kept(self.model)
         images = sum(len(batch.y) for batch in group)
-        total = Sums()
+        total, pieces, clean = Sums(), self.pieces.of(group), True
         for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
-            clean, every = phase is self.phases[0], getattr(phase, "every", 1)
+            every = getattr(phase, "every", 1)
             if number % every:
                 continue
-            optimizer.zero_grad()
-            with self._others_frozen(phase):
-                for batch in group:
-                    loss, outputs = phase.loss(batch)
-                    optimizer.watch(loss)
-                    value = loss.item()
-                    if not math.isfinite(value):
-                        raise self._halted(phase, value, None, kept, clean)
-                    share = len(batch.y) / images
-                    tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
-                    total.add(self._sums(phase, value, outputs, batch, every), 0)
+            before = kept if clean else Kept(self.model)
+            try:
+                while (sums := self._gradients(phase, optimizer, pieces, images)) is None:
+                    before.restore()
+                    if not self.pieces.halve(pieces):
+                        largest = max(pieces, key=lambda piece: len(piece.indices))
+                        raise TooLarge(largest, clean)
+                    pieces = self.pieces.of(group)
+            except (Halted, TooLarge) as stop:
+                kept.restore()
+                stop.clean = clean
+                raise
             optimizer.step(lr)
             if optimizer.halted():
-                raise self._halted(phase, value, float(optimizer.grad_norm()), kept, clean)
+                kept.restore()
+                value = Sums(sums.sums, images).means()["loss"] / every
+                raise Halted(phase.name, value, float(optimizer.grad_norm()), clean)
+            clean = False
+            total.add(sums.sums, 0)
             if len(self.phases) > 1:
                 norm = optimizer.grad_norm() * images * every
                 total.add({f"{phase.name}_grad_norm": norm}, 0)
             if hasattr(phase, "after"):
                 phase.after()
         return Sums(total.sums, images).means()["loss"], total.sums, images
+
+    def _gradients(
+        self, phase: Phase, optimizer: Any, pieces: Sequence[Batch], images: int
+    ) -> Sums | None:
+        """The gradients of a phase over `images` in pieces, left with its optimiser; the sums of
+        its figures, or None: they do not fit into memory. Halted: a loss was not finite.
+        """
+        every, total = getattr(phase, "every", 1), Sums()
+        optimizer.zero_grad()
+        try:
+            with self._others_frozen(phase):
+                for batch in pieces:
+                    loss, outputs = phase.loss(batch)
+                    optimizer.watch(loss)
+                    value = loss.item()
+                    if not math.isfinite(value):
+                        tape.clear()
+                        raise Halted(phase.name, value, None, clean=True)
+                    share = len(batch.y) / images
+                    tape.backward(loss if share == 1 else tape.apply("scale", loss, by=share))
+                    total.add(self._sums(phase, value, outputs, batch, every), 0)
+        except MemoryError:  # with it goes its traceback, which holds what was made so far
+            self._forget()
+            return None
+        return total
+
+    def _forget(self) -> None:
+        """Lets go of what a pass made that was broken off."""
+        tape.clear()
+        if hasattr(self.model, "forget"):
+            self.model.forget()
+
+    def rehearse(self, batch: Batch) -> bool:
+        """Whether the gradients of a batch fit into memory. It leaves no trace in the model."""
+        kept = Kept(self.model)
+        try:
+            for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
+                if self._gradients(phase, optimizer, [batch], len(batch.y)) is None:
+                    return False
+            return True
+        except Halted:
+            return True  # it was computed
+        finally:
+            kept.restore()
+            self._forget()
+            self.resume()
+
+    def resume(self) -> None:
+        """Takes back that a step was not finite: it is left out for good."""
+        for optimizer in self.optimizers:
+            optimizer.resume()
 
     @contextmanager
     def _others_frozen(self, phase: Phase) -> Iterator[None]:
@@ -118,14 +177,28 @@ class Stepper:
         kept, total = Kept(self.model), Sums()
         with inference(self.model), closing(loader.epoch(0)) as batches:
             for batch in batches:
-                for phase in self.phases:
-                    loss, outputs = phase.loss(batch)
-                    total.add(self._sums(phase, loss.item(), outputs, batch, 1), 0)
-                total.samples += len(batch.y)
+                while (found := self._measured(batch)) is None:
+                    if not self.pieces.halve(self.pieces.of([batch])):
+                        raise TooLarge(batch, clean=True)
+                total.add(found.sums, found.samples)
                 if stop():
                     break
         kept.restore()
         return None if stop() else total
+
+    def _measured(self, batch: Batch) -> Sums | None:
+        """The sums of the figures over a batch, None: it does not fit into memory."""
+        total = Sums()
+        try:
+            for piece in self.pieces.of([batch]):
+                for phase in self.phases:
+                    loss, outputs = phase.loss(piece)
+                    total.add(self._sums(phase, loss.item(), outputs, piece, 1), 0)
+                total.samples += len(piece.y)
+        except MemoryError:
+            self._forget()
+            return None
+        return total
 
     def _sums(
         self, phase: Phase, loss: float, outputs: dict[str, Tensor], batch: Batch, every: int
@@ -137,13 +210,6 @@ class Stepper:
         if len(self.phases) > 1:
             sums[f"{phase.name}_loss"] = sums["loss"]
         return {**sums, **self.model.measure(outputs, batch)}
-
-    def _halted(
-        self, phase: Phase, loss: float, norm: float | None, kept: Kept, clean: bool
-    ) -> Halted:
-        tape.clear()
-        kept.restore()
-        return Halted(phase.name, loss, norm, clean)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The optimisers' arrays under "<phase>/<key>"."""

@@ -233,3 +233,11 @@ def test_a_recipe_given_to_a_trainer_is_kept_with_its_learning_rate_resolved(tmp
     trainer.fit()
     kept = Recipe.from_dict(trainer.run.load("last").state["recipe"])
     assert kept.lr == DEFAULT_LR["adam"]
+
+
+def test_a_last_batch_of_one_image_is_trained_on(tmp_path):
+    """Batch norm then has a variance of 0, and no unbiased one."""
+    model, seen = small.Classifier(), Recorder()
+    small.trainer(tmp_path / "run", model=model, observer=seen, batch_size=42, epochs=2).fit()
+    assert [s[3] for s in seen.of("step")] == [42, 1] * 2
+    assert all(np.isfinite(array).all() for array in model.state_dict().values())

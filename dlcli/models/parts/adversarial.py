@@ -200,6 +200,10 @@ class Game(nn.Module):
                 return images
         return self.new(batch)
 
+    def forget(self) -> None:
+        """Drops the drafts."""
+        self._drafts.clear()
+
     def phases(self) -> list[Any]:
         """The discriminator's, then the generator's."""
         return [Discriminate(self), Imitate(self)]
