@@ -36,6 +36,7 @@ RECIPE_FLAGS = (
     "patience",
     "class_weight",
     "sampling",
+    "augment",
 )
 
 
@@ -106,6 +107,12 @@ def data_settings(function: Any) -> Any:
     metavar="HOW",
     help="Classes equally frequent, rare ones repeated or others thinned: none, over or under"
     " [default: none].",
+)
+@click.option(
+    "--augment",
+    metavar="SPEC",
+    help="Vary the images of the training part: shift=2,flip,rotate=10,crop=4,cutout=8,colour=0.2"
+    " or mixup=0.2, any of them in any order [default: none].",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(
