@@ -138,7 +138,8 @@ def _settings(text: str) -> list[CompletionItem]:
     """The values of a recipe, for --set."""
     from dlcli.train import recipe
 
-    return _beginning([f"{key}=" for key in recipe.keys()]  # noqa: SIM118  (a function), text)
+    names = recipe.keys()
+    return _beginning([f"{name}=" for name in names], text)
 
 
 def _augment(text: str) -> list[CompletionItem]:

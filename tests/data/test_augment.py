@@ -191,8 +191,8 @@ def test_rotate_by_half_a_turn_is_a_flip_of_both_axes(channels):
 
 def test_rotate_turns_about_the_centre_either_way():
     x = pictures(1, 8, 8, 1)
-    assert_near(step("rotate=90", [1.0], x)[0], np.rot90(x[0], 1))
-    assert_near(step("rotate=90", [0.0], x)[0], np.rot90(x[0], -1))
+    assert_near(step("rotate=90", [1.0], x)[0], np.rot90(x[0], -1))
+    assert_near(step("rotate=90", [0.0], x)[0], np.rot90(x[0], 1))
 
 
 def test_crop_enlarges_a_window():
@@ -222,14 +222,14 @@ def test_colour_changes_brightness_contrast_and_saturation_by_as_much():
     assert np.ptp(flat.astype(int) @ [299, 587, 114]) < 2000
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, 4.0])
+@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, 4.0, 10.0])
 def test_mixup_draws_its_shares_from_the_beta_distribution(alpha):
     beta = pytest.importorskip("scipy.stats").beta(alpha, alpha)
     draws = (np.arange(1000)[:, None] + 0.5) / 1000
     x = np.zeros((1000, 1, 1, 1), np.uint8)
     _, share = augment.parse(f"mixup={alpha}")[0].module.mix(x, x, draws, alpha)
     assert (share >= 0.5).all()
-    np.testing.assert_allclose(2 * beta.cdf(1 - share), draws[:, 0], atol=1e-4)
+    np.testing.assert_allclose(1 - share, beta.ppf(draws[:, 0] / 2), atol=1e-4)
 
 
 def test_mixup_blends_two_pictures_by_that_share():
@@ -274,7 +274,7 @@ def test_labels_are_mixed_as_pictures_are_and_stay_their_own_besides():
     most = 255 * (1 - shares[two].max(axis=1)) + 0.51
     far = np.abs(x - part().samples(positions))[two].max(axis=(1, 2, 3))
     assert (far <= most).all()
-    assert (far > most / 2).all()
+    assert (far > most / 4).all()
 
 
 def test_without_mixing_labels_are_whole():

@@ -32,16 +32,17 @@ def mix(
 def _lesser(draws: np.ndarray, alpha: float) -> np.ndarray:
     """Of uniform draws (B,), min(λ, 1 − λ) for λ of Beta(α, α), by its inverse distribution.
 
-    With λ = ½ t^(1/α) the density in t is proportional to (1 − λ)^(α − 1), which is smooth where
-    that of λ is infinite.
+    With λ = ½ t^(1/β), β = min(α, 1), the density in t is proportional to
+    t^(α/β − 1) (1 − λ)^(α − 1), which is finite where that of λ is not.
     """
     t, cumulated = _table(alpha)
-    return 0.5 * np.interp(draws, cumulated, t) ** (1 / alpha)
+    return 0.5 * np.interp(draws, cumulated, t) ** (1 / min(alpha, 1))
 
 
 @cache
 def _table(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    t = np.linspace(0, 1, POINTS)
-    density = (1 - 0.5 * t ** (1 / alpha)) ** (alpha - 1)
+    """t, and how likely a smaller one is."""
+    beta, t = min(alpha, 1), np.linspace(0, 1, POINTS)
+    density = t ** (alpha / beta - 1) * (1 - 0.5 * t ** (1 / beta)) ** (alpha - 1)
     cumulated = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
     return t, cumulated / cumulated[-1]
