@@ -98,7 +98,7 @@ def _runs(found: dict[str, Any]) -> Iterator[Problem]:
     elif runs["free_bytes"] is not None and runs["free_bytes"] < LEAST_FREE:
         what = f"little room for runs in {runs['folder']}"
         why = f"{runs['free_bytes'] / 1e6:,.0f} MB are free, some runs need {LEAST_FREE / 1e6:,.0f}"
-        yield Problem(what, why, "dlcli runs prune --state failed --yes", OutputError)
+        yield Problem(what, why, "dlcli runs prune --older-than 168h --yes", OutputError)
 
 
 def _cache(found: dict[str, Any]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """A whole file of at most `most` bytes. CheckpointError: larger, missing or not readable."""
     try:
         with open(path, "rb") as file:
-            data = file.read(most + 1)
+            data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)  # as much is taken
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: missing") from error
     except (OSError, ValueError) as error:
