@@ -21,11 +21,11 @@ def weights(run):
 
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(dlcli):
     steps = ("--schedule", "constant", "--batch-size", "64", "--max-steps")
-    assert dlcli("train", "mlp", *HOW, *steps, "30", "-o", "whole").code == 0
-    assert dlcli("train", "mlp", *HOW, *steps, "7", "-o", "half").code == 0
+    assert dlcli("train", "mlp", *HOW, *steps, "12", "-o", "whole").code == 0
+    assert dlcli("train", "mlp", *HOW, *steps, "5", "-o", "half").code == 0
     assert RunDir.open(Path("half")).config()["train"]["augment"] == SPEC
     assert weights("half") != weights("whole")
-    assert dlcli("train", "--resume", "half", "--max-steps", "30").code == 0
+    assert dlcli("train", "--resume", "half", "--max-steps", "12").code == 0
     assert weights("half") == weights("whole")
 
 
