@@ -17,7 +17,9 @@ def vary(x: np.ndarray, draws: np.ndarray, value: float) -> np.ndarray:
     side, size = int(value), np.array(x.shape[1:3])
     starts = (draws * size).astype(np.int64) - side // 2
     first, last = np.maximum(starts, 0).tolist(), (starts + side).tolist()
+    height, width, channels = x.shape[1:]
     for picture, (top, left), (bottom, right) in zip(x, first, last, strict=True):
-        mean = picture.reshape(-1, x.shape[-1]).mean(axis=0)
+        lines = picture.reshape(height, width * channels).sum(axis=0, dtype=np.int64)  # contiguous
+        mean = lines.reshape(width, channels).sum(axis=0) / (height * width)
         picture[top:bottom, left:right] = np.rint(mean).astype(np.uint8)
     return x
