@@ -33,7 +33,7 @@ PROFILES = {
 }
 
 
-@command("completion", examples=["dlcli completion bash", "dlcli completion zsh > _dlcli"])
+@command("completion", examples=["dlcli completion bash", "dlcli completion fish"])
 @click.argument("shell", type=Choice(list(PROFILES)))
 @messages
 def main(shell: str) -> None:
