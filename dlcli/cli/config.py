@@ -84,6 +84,8 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}:{_place(text, error)}: is not TOML", why=str(error)) from error
+    except ValueError as error:  # Python refuses whole numbers of thousands of digits
+        raise UsageError(f"{path}: holds a number that is too long", why=str(error)) from error
     except RecursionError as error:
         raise UsageError(f"{path}: is nested too deeply") from error
     for table, content in values.items():
@@ -109,7 +111,7 @@ def value_of(text: str) -> Any:
     """A value as TOML reads it (a number, true, "text", [1, 2]), and plain text as text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if list(parsed) == ["value"] else text
 

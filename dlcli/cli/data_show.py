@@ -24,6 +24,7 @@ WIDTH = 100  # characters of a line
         "dlcli data show digits",
         "dlcli data show digits -n 5",
         "dlcli data show digits -n 36 -o digits.png",
+        "dlcli data show digits -n 6 --augment shift=1,rotate=10 --epochs 6 -o varied.png",
     ],
 )
 @click.argument("source", metavar="PATH|NAME")
@@ -44,6 +45,16 @@ WIDTH = 100  # characters of a line
     help="The part that they are from.",
 )
 @click.option("--seed", type=Number(int, 0), default=0, help="Which samples [default: 0].")
+@click.option(
+    "--augment",
+    metavar="SPEC",
+    help="Vary them as `dlcli train --augment SPEC --seed SEED` would in its first epoch.",
+)
+@click.option(
+    "--epochs",
+    type=Number(int, 1, MOST),
+    help="With --augment: each of them as in the first N epochs, one after another.",
+)
 @reading_options
 @output_options
 @data_dir
@@ -55,6 +66,8 @@ def main(
     seed: int,
     data_dir: Path | None,
     kind: str | None,
+    augment: str | None,
+    epochs: int | None,
     **given: Any,
 ) -> None:
     """Shows a dataset: its classes, parts and files, and where they are or how to get them.
@@ -65,7 +78,8 @@ def main(
     from dlcli.cli import data_source
     from dlcli.data import catalog
 
-    if n is None and out is None:
+    _check_varied(augment, epochs, part, n or DRAWN)
+    if n is None and out is None and augment is None:
         if source in catalog.names():
             _named(catalog.describe(source, data_dir=data_dir))
             return
@@ -74,12 +88,29 @@ def main(
     if out is not None:
         _check_out(out)
     dataset = data_source.load(source, kind, data_dir, **given)
-    found = data_source.drawn(dataset, part, n or DRAWN, seed)
+    found = data_source.drawn(dataset, part, n or DRAWN, seed, augment, epochs or 1)
     if not found:
         raise UsageError(f"{source}: the part '{part}' is empty", hint="choose another --split")
     if out is not None:
         _draw(dataset, found, out)
     _print(dataset, part, found, out)
+
+
+def _check_varied(augment: str | None, epochs: int | None, part: str, n: int) -> None:
+    """UsageError: --augment or --epochs where it means nothing, or a SPEC that there is not."""
+    if augment is None:
+        if epochs is not None:
+            raise UsageError("--epochs does not apply", why="without --augment all are the same")
+        return
+    from dlcli.data import augment as augmentation
+
+    augmentation.parse(augment)
+    if part != "train":
+        why = f"the part '{part}' is never varied, only the training part is"
+        raise UsageError("--augment does not apply", why=why)
+    if n * (epochs or 1) > MOST:
+        why = f"{n} samples in {epochs} epochs each are more than {MOST}"
+        raise UsageError("--epochs: too many to show", why=why, hint="choose a smaller -n")
 
 
 def _check_out(out: Path) -> None:

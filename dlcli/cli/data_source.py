@@ -116,8 +116,11 @@ def facts(info: Any) -> dict[str, Any]:
     }
 
 
-def drawn(dataset: Any, part: str, n: int, seed: int) -> list[dict[str, Any]]:
-    """n samples of a part: {"id", "label", "sample"}, of its classes in turn.
+def drawn(
+    dataset: Any, part: str, n: int, seed: int, augment: str | None = None, epochs: int = 1
+) -> list[dict[str, Any]]:
+    """n samples of a part: {"id", "label", "sample"}, of its classes in turn. augment: what varies
+    them, each as in so many epochs.
 
     UsageError: there is no such part, or samples of that kind say nothing one by one.
     """
@@ -128,6 +131,10 @@ def drawn(dataset: Any, part: str, n: int, seed: int) -> list[dict[str, Any]]:
     view = views.of(dataset.kind)
     split = dataset.splits[part]
     rows = views.chosen(split, n, dataset.classes, seed)
+    if augment is not None:
+        from dlcli.data import augmented
+
+        return augmented.shown(dataset, part, augment, rows, seed, epochs)
     samples = list(view.each(split.samples(np.array(rows, np.int64)))) if rows else []
     return [
         {"id": split.id(row), "label": views.label(dataset, split, row), "sample": sample}

@@ -1,7 +1,7 @@
 """dlcli doctor: says what this machine offers, and runs a kernel to prove that it works.
 
 Nothing is assumed: each line is asked of the library that knows. A part that is missing is said
-in one line; only what stops training makes the exit code 5.
+in one line; what is wrong, and what mends it, stands in `doctor_findings.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dlcli import __version__
+from dlcli.cli import doctor_findings as findings
 from dlcli.cli import output
 from dlcli.cli.options import command, data_dir, output_options
-from dlcli.errors import DeviceError
 from dlcli.train import environment
 
 KERNEL = "maxpool2d"  # compiled by Numba, small, and not in BLAS
@@ -28,8 +28,10 @@ KERNEL = "maxpool2d"  # compiled by Numba, small, and not in BLAS
 def main(data_dir: Path | None) -> None:
     """Says what this machine offers: versions, cores, caches, BLAS, CUDA, datasets, one kernel.
 
-    The kernel is compiled where it is not cached, run, and compared with its reference. The text
-    (or --json) is what a report of a bug should hold.
+    The kernel is compiled where it is not cached, run, and compared with its reference. For each
+    thing that is wrong it names a command that mends it; what stops training is the exit code: 5 of
+    a kernel or a library, 9 where runs cannot be written, 2 of a setting. The text (or --json) is
+    what a report of a bug should hold.
     """
     found = {
         "dlcli": __version__,
@@ -41,16 +43,18 @@ def main(data_dir: Path | None) -> None:
         "devices": _devices(),
         "blas": _blas(),
         "kernel_cache": _cache(),
+        "runs": findings.place(findings.RUNS),
         "data": _data(data_dir),
         "kernel": _kernel(),
     }
+    wrong = findings.problems(found)
     if output.settings.json:
-        output.document(found)
+        output.document({**found, "problems": [problem.to_json() for problem in wrong]})
     else:
-        _show(found)
-    kernel = found["kernel"]
-    if not kernel["ok"]:
-        raise DeviceError(f"the kernel {kernel['name']} does not work", why=kernel["reason"])
+        _show(found, wrong)
+    for problem in wrong:
+        if problem.kind is not None:
+            raise problem.kind(problem.what, why=problem.why, hint=problem.mend)
 
 
 def _devices() -> dict[str, Any]:
@@ -74,7 +78,7 @@ def _cache() -> dict[str, Any]:
 
     folder = cache_folder()
     kept = sum(1 for _ in folder.rglob("*.nbc")) if folder else 0
-    return {"folder": folder, "writable": folder is not None, "kernels": kept}
+    return {**findings.place(folder), "kernels": kept}
 
 
 def _data(data_dir: Path | None) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def _kernel() -> dict[str, Any]:
     }
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: dict[str, Any], wrong: list[findings.Problem]) -> None:
     cuda, cpu, kernel = found["devices"]["cuda"], found["devices"]["cpu"], found["kernel"]
     cache, data = found["kernel_cache"], found["data"]
     missing = "not installed"
@@ -121,6 +125,7 @@ def _show(found: dict[str, Any]) -> None:
         ("cuda", _cuda(cuda)),
         ("blas", "; ".join(_pool(pool) for pool in found["blas"]) or "none found"),
         ("kernel cache", _where(cache)),
+        ("runs", _room(found["runs"])),
         ("data here", ", ".join(data["here"])),
         ("data absent", ", ".join(data["absent"]) or "none"),
         ("DLCLI_DATA", data["environment"] or "not set"),
@@ -134,6 +139,13 @@ def _show(found: dict[str, Any]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         output.text(f"{name:<{width}}  {output.printable(value)}")
+    output.text()
+    for problem in wrong:
+        level = problem.to_json()["level"]
+        output.text(output.printable(f"{level}: {problem.what}: {problem.why}"))
+        output.text(output.printable(f"  mended by: {problem.mend}"))
+    if not wrong:
+        output.text("nothing is wrong")
 
 
 def _cuda(found: dict[str, Any]) -> str:
@@ -151,4 +163,10 @@ def _pool(pool: dict[str, Any]) -> str:
 def _where(cache: dict[str, Any]) -> str:
     if not cache["writable"]:
         return "no writable folder: kernels are compiled anew by each process (set DLCLI_CACHE)"
-    return f"{cache['folder']} ({cache['kernels']} compiled)"
+    return f"{_room(cache)}, {cache['kernels']} compiled"
+
+
+def _room(place: dict[str, Any]) -> str:
+    free = place["free_bytes"]
+    room = "free space unknown" if free is None else f"{free / 1e9:,.1f} GB free"
+    return f"{place['folder']} ({'writable' if place['writable'] else 'NOT writable'}, {room})"

@@ -69,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
+        if asked := os.environ.get("_DLCLI_COMPLETE"):  # a shell, after `dlcli completion`
+            from dlcli.cli import completion
+
+            return completion.answer(asked)
         with cli.make_context("dlcli", arguments) as context:
             code = cli.invoke(context)
         sys.stdout.flush()

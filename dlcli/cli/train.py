@@ -39,6 +39,7 @@ RECIPE_FLAGS = (
     "class_weight",
     "sampling",
     "ema",
+    "augment",
 )
 
 
@@ -137,6 +138,12 @@ def data_settings(function: Any) -> Any:
     "--ema",
     type=Number(float, 0, above=True),
     help="Validate and keep an average of the weights that decays by F a step, such as 0.999.",
+)
+@click.option(
+    "--augment",
+    metavar="SPEC",
+    help="Vary the images of the training part: shift=2,flip,rotate=10,crop=4,cutout=8,colour=0.2"
+    " or mixup=0.2, any of them in any order [default: none].",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The run's folder, a new one.")
 @click.option(

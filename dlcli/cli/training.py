@@ -138,6 +138,7 @@ def _ask(
     task = tasks.of(build.kind_of(module, asked.data["source"]))
     checked = Recipe.from_dict({"monitor": task.monitor, **asked.train})
     _check_names(checked)
+    prepare.check_augment(build.kind_of(module, asked.data["source"]), checked)
     if file is None:
         _check_figures(checked, task)
     return asked, name, module, settings
@@ -193,6 +194,7 @@ def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
         made = module.build(settings, dataset.shape, len(dataset.classes), seed=recipe.seed)
     except ValueError as error:
         raise UsageError("the model refuses its settings", why=str(error)) from error
+    prepare.check_varied(dataset, recipe, made)
     if recipe.label_smoothing:
         if not hasattr(made, "label_smoothing"):
             raise UsageError("label_smoothing: the model knows of none")

@@ -134,6 +134,8 @@ def _opened(archive: Path) -> tarfile.TarFile:
         return tarfile.open(archive, "r|gz", tarinfo=_Info)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise _damaged(archive, str(error)) from error
+    except TypeError as error:  # what tarfile raises where gzip's header is cut short
+        raise _damaged(archive, "the gzip stream ends within its header") from error
 
 
 def _next(archive: Path, tar: tarfile.TarFile) -> tarfile.TarInfo | None:

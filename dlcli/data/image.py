@@ -113,9 +113,9 @@ def opened(source: Path | str | bytes, name: str, use: Callable[["Image"], T]) -
     """What `use` makes of the opened image; any complaint is a DataError naming the source."""
     if not isinstance(source, bytes):
         path = Path(source)
-        size_of(path, MAX_BYTES)
+        size = size_of(path, MAX_BYTES)
         with reading(path) as file:
-            return _guarded(file, str(path), use)
+            return _guarded(_Bounded(file, size), str(path), use)
     if not source:
         raise DataError(f"{name}: is empty", hint="give it an image")
     if len(source) > MAX_BYTES:
@@ -123,7 +123,24 @@ def opened(source: Path | str | bytes, name: str, use: Callable[["Image"], T]) -
     return _guarded(io.BytesIO(source), name, use)
 
 
-def _guarded(file: BinaryIO, name: str, use: Callable[["Image"], T]) -> T:
+class _Bounded:
+    """A file of which no more bytes are asked than it has left: Python takes memory for as many as
+    are asked, and Pillow asks for what a chunk of a damaged file claims to hold, up to 4 GB.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.size = size
+        self.file = file
+        self.seek, self.tell = file.seek, file.tell
+        self.readline, self.close = file.readline, file.close
+
+    def read(self, n: int = -1) -> bytes:
+        """At most n bytes, all that are left for a negative n."""
+        left = max(self.size - self.file.tell(), 0)
+        return self.file.read(left if n < 0 else min(n, left))
+
+
+def _guarded(file: "BinaryIO | _Bounded", name: str, use: Callable[["Image"], T]) -> T:
     from PIL import Image, UnidentifiedImageError
 
     _refuse_bombs()

@@ -100,6 +100,17 @@ class Images:
 
         return np.stack(samples)
 
+    def augmented(self, train: Split, spec: str, *, seed: int, dataset: Dataset) -> Split:
+        """The training part with its pictures varied, see `augment.py`. UsageError: the spec asks
+        for what there is not, or for more than such pictures have.
+        """
+        from dlcli.data import augment
+        from dlcli.data.augmented import Augmented
+
+        steps = augment.parse(spec)
+        augment.check(steps, dataset.shape)
+        return Augmented(train, steps, seed=seed, classes=len(dataset.classes))
+
     def pictures(self, samples: Any) -> list[Any]:
         """(n, H, W, C) uint8 as n pictures (H, W, C), to be drawn."""
         return list(samples)

@@ -28,13 +28,15 @@ Inputs = np.ndarray | tuple[np.ndarray, ...]  # what an encoder makes of samples
 class Batch:
     """x: (B, H, W, C) float32, or the ids of words (B, T) int64. y: (B,) int64, what is to be
     predicted; of texts of which each word is, (B·T,). indices: (B,) int64, positions in the split.
-    more: what the model takes besides x, the lengths of texts.
+    more: what the model takes besides x, the lengths of texts. shares: (B, K) float32 of the
+    classes, where samples are mixed of several.
     """
 
     x: np.ndarray
     y: np.ndarray
     indices: np.ndarray
     more: tuple[np.ndarray, ...] = ()
+    shares: np.ndarray | None = None
 
     @property
     def inputs(self) -> tuple[np.ndarray, ...]:
@@ -95,7 +97,9 @@ class Loader:
         return self.reading.dropped
 
     def order(self, epoch: int) -> np.ndarray:
-        """The positions in the split in the order of `epoch`: (n,) int64."""
+        """The positions in the split in the order of `epoch`: (n,) int64; of a reading that
+        needs more than them, rows of what it needs.
+        """
         return self.reading.order(epoch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -129,9 +133,11 @@ class Loader:
 
     def _batch(self, order: np.ndarray, number: int) -> Batch:
         samples, labels, indices = self.reading.batch(order, number)
-        arrays = list(as_inputs(self.encode(samples)))
+        arrays, shares = list(as_inputs(self.encode(samples))), None
+        if isinstance(labels, reading.Mixed):
+            labels, shares = labels
         y = arrays.pop() if labels is None else labels
-        return Batch(arrays[0], y, indices, tuple(arrays[1:]))
+        return Batch(arrays[0], y, indices, tuple(arrays[1:]), shares)
 
 
 def as_inputs(encoded: Inputs) -> tuple[np.ndarray, ...]:

@@ -22,6 +22,7 @@ class Pictures(Images):
     name = "picture"
     reads = "image"
     task = "drawing"
+    augmented = None  # what is made should look like the data, not like what is made of them
 
     def load(self, path: Path, seed: int, options: Mapping[str, Any]) -> Dataset:
         """A folder of images, or one with a folder per class."""

@@ -8,7 +8,7 @@ whose batches go on where the last ones ended, says so by a method `reading`.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from dlcli_kernels.philox import Generator
@@ -16,6 +16,15 @@ from dlcli_kernels.philox import Generator
 from dlcli.data.dataset import Split
 
 GROUP = 32  # batches whose samples are sorted by length
+
+
+class Mixed(NamedTuple):
+    """Labels of samples that are mixed of several: of each its own, (B,), and the shares of the
+    classes, (B, K) float32, which sum to 1.
+    """
+
+    labels: np.ndarray
+    shares: np.ndarray
 
 
 class Reading(Protocol):
@@ -34,7 +43,9 @@ class Reading(Protocol):
         of the epoch alone.
         """
 
-    def batch(self, order: np.ndarray, number: int) -> tuple[Any, np.ndarray | None, np.ndarray]:
+    def batch(
+        self, order: np.ndarray, number: int
+    ) -> tuple[Any, np.ndarray | Mixed | None, np.ndarray]:
         """A batch of an epoch: its samples, for the encoder; their labels, None where the encoder
         gives what is to be predicted as the last of its arrays; their positions in the part.
         """

@@ -82,9 +82,9 @@ def read(path: Path, header: tuple[str, ...] = ()) -> Table:
 
 def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
     """The text of a file, and a remark if it is not UTF-8."""
-    size_of(path, MOST_BYTES)
+    size = size_of(path, MOST_BYTES)
     with reading(path) as file:
-        raw = file.read(MOST_BYTES)
+        raw = file.read(size)
     if raw.startswith(UTF_16) or b"\0" in raw:
         what = "is UTF-16" if raw.startswith(UTF_16) else "is no text"
         why = "it holds bytes of value 0" if what == "is no text" else ""

@@ -173,4 +173,5 @@ def _floats(raw: np.ndarray, dtype: str) -> np.ndarray:
         return wide.view("<i4")[:, 0] / 2.0**31
     if dtype in ("<i2", "<i4"):
         return raw / 2.0 ** (15 if dtype == "<i2" else 31)
-    return raw.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN; whoever calls looks for NaN
+        return raw.astype(np.float64)

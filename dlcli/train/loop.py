@@ -64,8 +64,7 @@ class Trainer:
     of its samples, fitted on the training part unless given or resumed. resume: a checkpoint of
     `run` to go on from; the recipe may then differ from the run's in `recipe.CHANGEABLE`. With more
     epochs or steps the schedule is laid out anew over the new total, so bit-identity holds for
-    equal totals.
-    workers: loader threads; their number changes nothing else.
+    equal totals. workers: loader threads; their number changes nothing else.
 
     UsageError: the recipe's names are unknown, `monitor` cannot be computed, or the dataset is
     not the one that the run began with. CheckpointError: the checkpoint does not fit.
@@ -281,7 +280,7 @@ class Trainer:
         if whole:
             p.stale = 0 if improved else p.stale + 1
             p.epoch, p.batch, p.sums, p.samples = p.epoch + 1, 0, {}, 0
-            loss = record.get("val_loss", record.get("loss"))
+            loss = record.get("val_loss", record.get("loss", math.nan))
             self.schedule.observe(math.nan if loss is None else loss)
         self.run.append_metrics(record)
         with self.average.in_place():
@@ -343,8 +342,8 @@ class Trainer:
 
     def _out_of_memory(self, large: TooLarge) -> OutOfMemoryError:
         """Saves "last" if the model is as before the step; the error to raise."""
-        p, many = self.progress, self.dataset.kind.many
-        error = memory.explain(self.stepper, large, p.step, many, str(self.run.path))
+        at, many = self.progress.step, self.dataset.kind.many
+        error = memory.explain(self.stepper, large, at, many, str(self.run.path))
         if large.clean:
             with suppress(MemoryError):  # what was saved before is intact
                 self._save("last")

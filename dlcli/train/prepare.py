@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from dlcli import optim, schedule
+from dlcli.data import augment
 from dlcli.data.balance import Balanced
 from dlcli.data.dataset import Dataset
-from dlcli.data.kind import Encoder
+from dlcli.data.kind import Encoder, Kind
 from dlcli.data.loader import Loader
 from dlcli.errors import CheckpointError, DataError, UsageError, did_you_mean
 from dlcli.train.checkpoint import Checkpoint
@@ -37,6 +38,25 @@ def check_data(dataset: Dataset, recipe: Recipe) -> None:
             why=f"the validation part of {dataset.name} is empty",
             hint="set monitor=loss",
         )
+
+
+def check_augment(kind: Kind, recipe: Recipe) -> None:
+    """UsageError: the recipe varies samples of a kind that cannot be."""
+    if recipe.augment != augment.NONE and getattr(kind, "augmented", None) is None:
+        why = f"{kind.many} are not varied here, only images of classes that are told apart"
+        raise UsageError(f"augment = '{recipe.augment}' does not apply", why=why)
+
+
+def check_varied(dataset: Dataset, recipe: Recipe, model: object) -> None:
+    """UsageError: what the recipe does to samples is too much for their shape, or makes labels that
+    the model's loss does not know.
+    """
+    steps = augment.parse(recipe.augment)
+    augment.check(steps, dataset.shape)
+    for step in filter(augment.mixes, steps):
+        if not getattr(model, "mixes", False):
+            why = "the loss of this model knows no labels that are mixed"
+            raise UsageError(f"augment: {step.name} does not apply", why=why)
 
 
 def check_samples(dataset: Dataset) -> None:
@@ -129,6 +149,8 @@ def loaders(
     size, seed = recipe.batch_size, recipe.seed
     if recipe.sampling != "none":
         train = Balanced(train, recipe.sampling, seed)
+    if recipe.augment != augment.NONE:
+        train = dataset.kind.augmented(train, recipe.augment, seed=seed, dataset=dataset)
     return (
         Loader(train, encode, size, seed=seed, shuffle=True, workers=workers),
         Loader(val, encode, size, workers=workers),

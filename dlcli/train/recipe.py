@@ -99,9 +99,11 @@ class Recipe:
     weight_decay, l1, momentum, beta1, beta2 (None: the optimiser's own), clip_norm, clip_value: see
     `dlcli.optim`. label_smoothing: what the model's loss is built with. class_weight: "balanced"
     and "sqrt" weigh a sample's loss by how rare its class is. sampling: "over" or "under" makes
-    classes equally frequent, see `dlcli.data.balance`; one of the two at most. patience: stop after
-    so many epochs without a better `monitor`. until: stop at the end of the first epoch in which
-    any of these is reached, e.g. {"loss": 0.05}: a loss from above, anything else from below.
+    classes equally frequent, see `dlcli.data.balance`; one of the two at most. augment: how
+    the pictures of the training part are varied, "shift=2,flip", see `dlcli.data.augment`.
+    patience: stop after so many epochs without a better `monitor`. until: stop at the end of the
+    first epoch in which any of these is reached, e.g. {"loss": 0.05}: a loss from above, anything
+    else from below.
     monitor: the figure that chooses the best checkpoint; a "loss" is better when lower, anything
     else when higher. Figures are "loss" and "accuracy" (means over the epoch's training batches),
     "val_loss" and "val_accuracy". checkpoint_every: steps between saves of the last checkpoint,
@@ -134,6 +136,7 @@ class Recipe:
     label_smoothing: float = 0.0
     class_weight: str = "none"
     sampling: str = "none"
+    augment: str = "none"
     patience: int | None = None
     until: Mapping[str, float] = field(default_factory=dict)
     monitor: str = "val_accuracy"
@@ -168,6 +171,12 @@ class Recipe:
         if self.on_nan != "error" and not _skips(self.on_nan):
             why = "it must be error, or skip:N to skip at most N steps, such as skip:3"
             raise UsageError(f"on_nan = {self.on_nan!r} is not possible", why=why)
+        if not isinstance(self.augment, str):
+            raise UsageError(f"augment = {self.augment!r} is not possible", why="it is a text")
+        if self.augment != "none":
+            from dlcli.data import augment  # loads NumPy
+
+            augment.parse(self.augment)
         if not isinstance(self.until, Mapping):
             raise UsageError(
                 f"until = {self.until!r} is not possible",

@@ -12,7 +12,6 @@ One process at a time writes in it, the one that holds the lock; anyone may read
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -192,10 +191,7 @@ class RunDir:
         if not path.exists():
             return []
         lines = jsonfile.read_bytes(path).split(b"\n")[:-1]
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise CheckpointError(f"{path}: damaged", why=str(error)) from error
+        return [jsonfile.loads(line, f"{path}:{i}") for i, line in enumerate(lines, 1)]
 
     def truncate_metrics(self, lines: int) -> int:
         """`truncate` of metrics.jsonl."""

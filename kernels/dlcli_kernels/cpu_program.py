@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .cpu_compile import kernel
-from .cpu_record import Recording, operand, record
+from .cpu_record import Operand, Recording, check_same, mark, operand, record
 from .cpu_trampoline import NotNative
 from .launch import MOST_RANGES, RANGE_BYTES, Launch
 from .spec import Spec
@@ -67,12 +67,7 @@ class Program:
             operands[len(launch.outputs) : len(launch.outputs) + len(launch.specs)],
             operands[len(launch.outputs) + len(launch.specs) :],
         )
-        self.recordings: list[list[Recording]] = [
-            [
-                record(lambda i=i: launch.run_range(i, outs, ins, sums, scratch), numbered)
-                for i in range(len(launch.ranges))
-            ]
-        ]
+        self.recordings = [_ranges(launch, outs, ins, sums, scratch, numbered)]
         added = [
             record(lambda o=o, s=s, lo=lo, hi=hi: add_up(o, s, lo, hi), numbered)
             for out, partials in zip(outs, sums, strict=True)
@@ -104,6 +99,30 @@ class Program:
         """The arrays by their numbers from FIRST on; partial results are made."""
         sums = [None if s is None else np.empty(s.shape, s.dtype) for s in self.sums]
         return [*outs, *ins, *sums]
+
+
+def _ranges(
+    launch: Launch,
+    outs: Sequence[Any],
+    ins: Sequence[Any],
+    sums: Sequence[Any],
+    scratch: Any,
+    numbered: dict[int, Operand],
+) -> list[Recording]:
+    """What each range runs, written down twice, with other values in the operands."""
+    twice = []
+    for byte in (0, 0x3F):
+        for array in numbered.values():
+            mark(array, byte)
+        twice.append(
+            [
+                record(lambda i=i: launch.run_range(i, outs, ins, sums, scratch), numbered)
+                for i in range(len(launch.ranges))
+            ]
+        )
+    for first, second in zip(*twice, strict=True):
+        check_same(first, second)
+    return twice[0]
 
 
 def _pieces(size: int, nbytes: int) -> list[tuple[int, int]]:

@@ -57,12 +57,17 @@ class Operand(np.ndarray):
     fill = item = tolist = tobytes = sort = put = copy = astype = dot = _refuse  # type: ignore
 
 
-def operand(spec: Spec, room: int = 0) -> Operand:
-    """Uninitialised, from a cache line on, with a line and `room` bytes to itself behind it."""
+def operand(spec: Spec) -> Operand:
+    """Uninitialised, from a cache line on, with a line to itself behind it."""
     nbytes = int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
-    raw = np.empty(nbytes + 2 * ALIGNMENT + room, np.uint8)
+    raw = np.empty(nbytes + 2 * ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + nbytes].view(spec.dtype).reshape(spec.shape).view(Operand)
+
+
+def mark(array: Operand, byte: int) -> None:
+    """Puts something into the first page of an operand."""
+    array.view(np.ndarray).reshape(-1).view(np.uint8)[:4096] = byte
 
 
 class Recording:
@@ -87,13 +92,14 @@ class Recording:
         self.calls.append((jump, np.array(words, np.int64)))
 
     def _place(self, array: np.ndarray) -> tuple[int, int]:
+        if not array.size:
+            return CONSTANT, 0
         begin = array.ctypes.data
-        if array.size:
-            for lowest, end, number in self.places:
-                if lowest <= begin < end:
-                    return number, begin - lowest
-            if isinstance(array, Operand):
-                raise NotNative("a copy of an operand")
+        for lowest, end, number in self.places:
+            if lowest <= begin < end:
+                return number, begin - lowest
+        if isinstance(array, Operand):
+            raise NotNative("a copy of an operand")
         self.kept.append(array)
         return CONSTANT, begin
 
@@ -123,6 +129,18 @@ def recordable(dispatcher: CPUDispatcher) -> Kernel:
     """The same, as a kernel."""
     dispatcher.__class__ = Kernel
     return dispatcher
+
+
+def check_same(first: Recording, second: Recording) -> None:
+    """NotNative unless both wrote down the very same calls.
+
+    A copy of an operand has another place each time, and a value read from one changes with it:
+    subclasses of arrays cannot be followed through every function of NumPy's.
+    """
+    pairs = list(zip(first.calls, second.calls, strict=False))
+    same = len(first.calls) == len(second.calls)
+    if not same or not all(a == b and np.array_equal(v, w) for (a, v), (b, w) in pairs):
+        raise NotNative("an array that is made, or a value that is read, in each call")
 
 
 def record(function: Callable[[], None], operands: dict[int, Operand]) -> Recording:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dlcli import errors
-from dlcli.cli import data, main
+from dlcli.cli import data_list, main
 
 ERRORS = "dlcli.errors"
 HEAVY = ("numpy", "numba", "scipy", "cupy", "rich", "sklearn", "PIL", "matplotlib", "safetensors")
@@ -22,7 +22,7 @@ def in_data_list(monkeypatch):
         def raise_it(*args, **options):
             raise error
 
-        monkeypatch.setattr(data.list_, "callback", raise_it)
+        monkeypatch.setattr(data_list.main, "callback", raise_it)
 
     return install
 

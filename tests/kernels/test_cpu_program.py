@@ -67,6 +67,11 @@ def _twice(out, x):
 
 
 @kernel
+def _scaled(out, x, by):
+    out[:, :] = by * x
+
+
+@kernel
 def _sum_rows(out, x):
     out[:] = 0
     for i in range(x.shape[0]):
@@ -162,6 +167,12 @@ def test_what_is_no_kernel_is_refused_and_named():
     def copies(out, x):
         _twice(out, x[np.array([1, 0])])
 
+    def copies_unseen(out, x):
+        _twice(out, np.ascontiguousarray(x[::-1]))
+
+    def reads_unseen(out, x):
+        _scaled(out, x, float(np.asarray(x)[0, 0]))
+
     def joins(out, x):
         _twice(out, np.concatenate([x, x]))
 
@@ -171,6 +182,8 @@ def test_what_is_no_kernel_is_refused_and_named():
         (sums, "values"),
         (branches, "a value"),
         (copies, "a copy"),
+        (copies_unseen, "made"),
+        (reads_unseen, "read"),
         (joins, "np.concatenate"),
     ]:
         with pytest.raises(NotNative, match=why):
@@ -221,7 +234,7 @@ def test_a_launch_runs_in_python_at_first_and_without_from_then_on(pools):
         outs[0].fill(np.nan)
         pools[2].carry_out(launch, outs, [X])
         assert np.array_equal(outs[0], 2 * X)
-    assert len(calls) == RECORDED_AT  # the last of them wrote it down
+    assert len(calls) == RECORDED_AT - 1 + 2  # in Python, then written down twice
 
 
 def test_a_scalar_of_numpy_is_as_good_as_an_array(pools):

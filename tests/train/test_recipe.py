@@ -60,7 +60,7 @@ def test_what_is_written_is_read_again():
 def test_every_number_has_a_range():
     assert set(keys()) - set(RANGES) == {
         *("optimizer", "schedule", "monitor", "until", "class_weight", "sampling", "on_nan"),
-        *("init_from", "init_sha256", "reset_head", "freeze"),
+        *("init_from", "init_sha256", "reset_head", "freeze", "augment"),
     }
 
 

@@ -31,15 +31,32 @@ class Train:
         if self.model.class_weight is not None:
             weight = on_device(self.model.class_weight)
         smoothing = self.model.label_smoothing
+        if (shares := getattr(batch, "shares", None)) is not None:
+            target = on_device(_target(shares, smoothing, self.model.class_weight))
+            return losses.soft_cross_entropy(logits, target), {"logits": logits}
         loss = losses.cross_entropy(logits, labels, weight, label_smoothing=smoothing)
         return loss, {"logits": logits}
+
+
+def _target(shares: np.ndarray, smoothing: float, weight: np.ndarray | None) -> np.ndarray:
+    """Shares of the classes (N, K) smoothed, then weighed as `cross_entropy` weighs labels: the
+    mean over a batch is the weighted mean.
+    """
+    target = shares * (1 - smoothing) + smoothing / shares.shape[1]
+    if weight is not None:
+        target = target * weight
+        target = target * (len(target) / (shares @ weight).sum())
+    return target.astype(np.float32)
 
 
 class Classifier(Module):
     """Layers from images (N, H, W, C) to logits (N, classes).
 
-    label_smoothing, class_weight (classes,) float32: of the loss in training.
+    label_smoothing, class_weight (classes,) float32: of the loss in training. mixes: its loss knows
+    samples that are mixed of several classes.
     """
+
+    mixes = True
 
     label_smoothing = 0.0
     class_weight: np.ndarray | None = None

@@ -5,6 +5,8 @@ A geometry is an int64 array, so that a kernel has one argument for it: see `geo
 implemented here.
 """
 
+from functools import cache
+
 import numpy as np
 
 from ..cpu import kernel
@@ -14,15 +16,19 @@ from .geometry import LARGE_FILTERS, ROWS_FOR_LARGE
 H, W, C, K, R, S, P, Q, SH, SW, TOP, LEFT, DH, DW, G = range(15)
 
 
+@cache
+def _numbers(*values):
+    """The same array each time: a launch that is given a new one cannot be written down."""
+    return np.array(values, np.int64)
+
+
 def geometry(x_size, c, w_shape, out_size, stride, padding, dilation, groups):
     """The geometry of a convolution whose output map is (P, Q); a smaller map than the
     convolution's leaves its last rows out.
     """
     k, r, s, _ = w_shape
     (top, _), (left, _) = padding
-    return np.array(
-        [*x_size, c, k, r, s, *out_size, *stride, top, left, *dilation, groups], np.int64
-    )
+    return _numbers(*x_size, c, k, r, s, *out_size, *stride, top, left, *dilation, groups)
 
 
 def images_per_block(rows: int, columns: int, filters: int) -> int:

@@ -1,0 +1,142 @@
+"""Changes files at random and looks at what a reader does with them: whatever it raises but a
+DlcliError, a second without an answer, and memory beyond a bound are findings.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import struct
+import tempfile
+import traceback
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from dlcli.errors import DlcliError
+from tests.fuzz.formats import FORMATS, Format
+
+CORPUS = Path(__file__).parent / "corpus"
+SECONDS = 10.0  # for one small file, on a machine that is busy
+MOST_BYTES = 64 << 20  # of memory for one small file
+MOST_LENGTH = 1 << 14  # bytes of a file that is made
+MOST_KEPT = 2048  # bytes of a file that is kept in the corpus
+NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 63)
+TOKEN = re.compile(rb'"[^"\n]{0,40}"|[\w.+-]{1,40}|[\[{(][^\]})]{0,40}[\]})]')  # of a text
+WORDS = (b"\x00" * 8, b"\xff" * 8, b"0", b"-", b"999999999999", b" ", b"\xf0\x9f\x98\x80")
+
+
+class TooSlow(BaseException):  # not to be caught by what is tested
+    """A reader took longer than SECONDS."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file. at: where dlcli raised what it raised, which tells outcomes apart.
+    finding: what is wrong, "" if nothing is.
+    """
+
+    at: tuple[str, ...]
+    finding: str = ""
+
+
+def corpus(name: str) -> list[bytes]:
+    """The good files of a format, and those that were kept, in a fixed order."""
+    kept = sorted((CORPUS / name).glob("*"))
+    return [*FORMATS[name].seeds(), *(path.read_bytes() for path in kept)]
+
+
+def attempt(format_: Format, data: bytes, *, memory: bool = True) -> Outcome:
+    """Reads a file that holds `data`, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="dlcli-fuzz-") as folder:
+        path = Path(folder) / format_.name
+        path.write_bytes(data)
+        if memory:
+            tracemalloc.start()
+        try:
+            with _limited():
+                format_.read(path, Path(folder))
+            at: tuple[str, ...] = ()
+        except DlcliError as error:
+            at = _places(error)
+            if not error.what or len(error.lines()) > 3:
+                return Outcome(at, f"a message that says nothing: {error.lines()}")
+        except TooSlow as error:
+            return Outcome(_places(error), f"no answer in {SECONDS:g} s\n{_trace(error)}")
+        except Exception as error:  # whatever it is: that is what is looked for
+            return Outcome(_places(error), _trace(error))
+        finally:
+            peak = tracemalloc.get_traced_memory()[1] if memory else 0
+            tracemalloc.stop()
+    return Outcome(at, f"{peak:,} bytes were taken" if peak > MOST_BYTES else "")
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _places(error: BaseException) -> tuple[str, ...]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return tuple(f"{Path(f.filename).name}:{f.lineno}" for f in frames if "dlcli" in f.filename)
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# --- changing files -------------------------------------------------------------------------------
+
+
+def mutated(
+    chance: random.Random, data: bytes, others: Sequence[bytes], words: Sequence[bytes]
+) -> bytes:
+    """`data` after one to six changes. others: files that a piece may be taken from."""
+    found = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 3, 6))):
+        at = chance.randrange(len(found) + 1)
+        to = min(len(found), at + chance.choice((1, 2, 4, 8, 32, 256)))
+        match chance.randrange(11):
+            case 0 if found:
+                found[at % len(found)] ^= 1 << chance.randrange(8)
+            case 1 if found:
+                found[at % len(found)] = chance.randrange(256)
+            case 2:
+                number, code = chance.choice(NUMBERS), chance.choice("BHIQ")
+                number = max(0, number - chance.randrange(2)) & (
+                    (1 << 8 * struct.calcsize(code)) - 1
+                )
+                piece = struct.pack(chance.choice("<>") + code, number)
+                found[at : at + len(piece)] = piece
+            case 3:
+                del found[at:to]
+            case 4:
+                found[at:at] = found[at:to] * chance.choice((1, 2, 30))
+            case 5:
+                found[at:at] = chance.choice((*WORDS, *words))
+            case 6:
+                found[at:to] = chance.choice((*WORDS, *words))
+            case 7:
+                del found[at:]
+            case 8 | 9 if tokens := list(TOKEN.finditer(found)):
+                start, end = chance.choice(tokens).span()
+                other = chance.choice(list(TOKEN.findall(chance.choice(others))) or [b""])
+                found[start:end] = chance.choice((other, *WORDS, *words))
+            case _:
+                other = chance.choice(others)
+                start = chance.randrange(len(other) + 1)
+                found[at:to] = other[start : start + chance.choice((4, 16, 128, 1024))]
+    return bytes(found[:MOST_LENGTH])
