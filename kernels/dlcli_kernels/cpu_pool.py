@@ -151,12 +151,15 @@ class Pool:
 
         ValueError if an inout operand is not contiguous. RuntimeError if the pool is closed.
         """
-        launch.runs += 1
-        if launch.runs == RECORDED_AT:
-            try:
-                launch.program = Program(launch)
-            except NotNative as reason:
-                launch.not_native = str(reason)
+        if launch.program is None and not launch.not_native:
+            launch.runs += 1
+            if launch.runs >= RECORDED_AT:
+                try:
+                    launch.program = Program(launch)
+                except NotNative as reason:
+                    launch.not_native = str(reason)
+                except MemoryError:  # writing down needs room for the operands once more
+                    launch.not_native = "there was no memory for it"
         if launch.program is None:
             state = flush_to_zero()
             try:

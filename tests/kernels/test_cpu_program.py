@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from dlcli_kernels import registry
+from dlcli_kernels import cpu_pool, registry
 from dlcli_kernels.check_data import make_inputs
 from dlcli_kernels.cpu import kernel
 from dlcli_kernels.cpu_pool import RECORDED_AT, Pool
@@ -253,6 +253,18 @@ def test_what_cannot_be_written_down_goes_on_in_python(pools):
         pools[2].carry_out(launch, outs, [X])
         assert np.array_equal(outs[0], 2 * X)
     assert "np.multiply" in launch.not_native
+
+
+def test_a_launch_for_which_there_is_no_room_goes_on_in_python(pools, monkeypatch):
+    def full(launch):
+        raise MemoryError
+
+    monkeypatch.setattr(cpu_pool, "Program", full)
+    launch, outs = toy(_twice), [np.empty_like(X)]
+    for _ in range(RECORDED_AT + 2):
+        pools[2].carry_out(launch, outs, [X])
+    assert np.array_equal(outs[0], 2 * X)
+    assert launch.not_native == "there was no memory for it"
 
 
 def test_threads_that_sleep_wake_up_and_late_ones_are_not_waited_for(pools):
