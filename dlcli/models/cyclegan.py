@@ -66,7 +66,7 @@ class Config:
 def recipe(config: Config) -> dict[str, Any]:
     """Adam by the paper's momentum; there is no truth to choose by, the last checkpoint is it."""
     return {
-        "epochs": 8,
+        "epochs": 20,
         "batch_size": 4,
         "optimizer": "adam",
         "lr": 1e-3,

@@ -47,8 +47,9 @@ def phases(model: Model) -> list[Phase]:
     """
     found = model.phases()
     for phase in found:
-        phase.parameters = {k: t for k, t in phase.parameters.items() if t.requires_grad}
-        if not phase.parameters:
+        every = phase.parameters
+        phase.parameters = {k: t for k, t in every.items() if t.requires_grad}
+        if every and not phase.parameters:
             what = f"nothing of the phase '{phase.name}' is left to train"
             raise UsageError(what, why="all of its parameters are frozen", hint=FREEZE)
     return found

@@ -143,9 +143,9 @@ def test_sequences_of_one_to_a_thousand_steps_are_those_of_torch(kind, own, t):
 def test_first_values_are_distributed_as_torch_s(kind):
     """Their second and fourth moments, of biases as the sum that ours stands for."""
     torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
     ours, theirs = LAYERS[kind](3, 400), getattr(torch.nn, kind.upper())(3, 400)
     ours.initialize(0)
-    torch.manual_seed(0)
     state = {name: p.detach().numpy() for name, p in theirs.named_parameters()}
     both = state["bias_ih_l0"] + state["bias_hh_l0"]
     if kind == "gru":
