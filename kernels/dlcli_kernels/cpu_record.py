@@ -50,11 +50,16 @@ class Operand(np.ndarray):
             raise NotNative("a value of an operand")
         return found
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise NotNative("values of an operand")
 
-    __setitem__ = __iter__ = __float__ = __int__ = __bool__ = __complex__ = _refuse  # type: ignore
-    fill = item = tolist = tobytes = sort = put = copy = astype = dot = _refuse  # type: ignore
+def _refuse(self: Operand, *args: Any, **kwargs: Any) -> NoReturn:
+    raise NotNative("values of an operand")
+
+
+for _name in (
+    *("__setitem__", "__iter__", "__float__", "__int__", "__bool__", "__complex__"),
+    *("fill", "item", "tolist", "tobytes", "sort", "put", "copy", "astype", "dot"),
+):
+    setattr(Operand, _name, _refuse)
 
 
 def operand(spec: Spec) -> Operand:
