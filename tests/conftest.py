@@ -6,6 +6,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -43,7 +44,20 @@ def pytest_configure(config):
             raise pytest.UsageError(f"DLCLI_REQUIRE: {name!r} is none of {', '.join(NEEDS)}")
         if not NEEDS[name]():
             raise pytest.UsageError(f"DLCLI_REQUIRE: what {name} tests need is not here")
+    _heed_signals()
     _share_cores()
+
+
+def _heed_signals():
+    """A job in the background of a script ignores Ctrl-C, under nohup hanging up too, and so would
+    all that it starts; tests interrupt what they start.
+    """
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def _share_cores():
