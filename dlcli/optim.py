@@ -184,11 +184,21 @@ class Optimizer:
         Moves no parameter or state once the loss or a gradient was not finite: see `halted`.
         """
         self.lr.write(lr)
+        self.update()
+
+    def update(self) -> None:
+        """The ops of a step with the learning rate in `lr`, whether it is halted or not: the host
+        reads nothing.
+        """
         with no_grad():
             self._update()
 
+    def tensors(self) -> list[Tensor]:
+        """All that it keeps from step to step."""
+        flat = self.flat.data, self.flat.grad
+        return [*flat, *self.states.values(), self.lr, self.count, self.halt]
+
     def _update(self) -> None:
-        """The ops of a step, whether it is halted or not: the host reads nothing."""
         spans, tables = self.flat.settle()
         grads = [_part(self.flat.grad, span) for span in spans]
         grads += [table.values.reshape(-1) for table in tables]

@@ -183,6 +183,9 @@ def data_settings(function: Any) -> Any:
 )
 @click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
 @click.option(
+    "--no-plan", is_flag=True, help="Call the model in every step; the same bits, more slowly."
+)
+@click.option(
     "--log",
     "logs",
     type=Choice(["tensorboard"]),
@@ -199,6 +202,7 @@ def main(
     dry_run: bool,
     find_lr: bool,
     no_plots: bool,
+    no_plan: bool,
     logs: tuple[str, ...],
     data_dir: Path | None,
     device: str,
@@ -223,7 +227,7 @@ def main(
     sets = (*given["sets"], *_shorthands(given))
     about = {"model": model, "config_file": given["config_file"], "sets": sets}
     place = {"device": device, "threads": threads, "precision": precision}
-    place |= {"data_dir": data_dir, "no_plots": no_plots, "logs": logs}
+    place |= {"data_dir": data_dir, "no_plots": no_plots, "no_plan": no_plan, "logs": logs}
     if resume is not None:
         clash = {"--dry-run": dry_run, "--find-lr": find_lr, "--out": given["out"]}
         clash["-c"] = given["config_file"]

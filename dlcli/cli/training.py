@@ -17,6 +17,7 @@ from dlcli.cli import build, config, finetune, finish, output
 from dlcli.cli import find_lr as rate_finder
 from dlcli.cli.config import Config
 from dlcli.errors import CheckpointError, OutputError, UsageError, did_you_mean
+from dlcli.models import catalog
 from dlcli.train import initial, left_out, prepare
 from dlcli.train import recipe as recipes
 from dlcli.train import task as tasks
@@ -37,6 +38,7 @@ def new(
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
+    no_plan: bool = False,
     dry_run: bool = False,
     find_lr: bool = False,
     logs: Sequence[str] = (),
@@ -52,6 +54,7 @@ def new(
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
     executor = build.device(device, threads, precision)
+    executor.plans = executor.plans and not no_plan
     kind = build.kind_of(module, config.data["source"])
     source = finetune.source(config.train)
     config.data = finetune.form(config.data, source, kind)
@@ -194,6 +197,7 @@ def _build(module: Any, settings: Any, dataset: Any, recipe: Recipe) -> Any:
         made = module.build(settings, dataset.shape, len(dataset.classes), seed=recipe.seed)
     except ValueError as error:
         raise UsageError("the model refuses its settings", why=str(error)) from error
+    made.plan = catalog.plans(module)
     prepare.check_varied(dataset, recipe, made)
     if recipe.label_smoothing:
         if not hasattr(made, "label_smoothing"):
@@ -243,6 +247,7 @@ def resume(
     precision: str,
     data_dir: Path | None,
     no_plots: bool,
+    no_plan: bool = False,
     logs: Sequence[str] = (),
 ) -> None:
     run = RunDir.open(path)
@@ -276,6 +281,7 @@ def resume(
     before = Recipe.from_dict(asked["train"])
     recipe = before.resume_as({**changes["train"], **flags["train"]})
     executor = build.device(device, threads, precision)
+    executor.plans = executor.plans and not no_plan
     with run.lock():
         kept = None if run.untouched() else run.load("last", fallback=True)
         if kept is not None:

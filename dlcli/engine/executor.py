@@ -6,7 +6,7 @@ allocated, how a prepared call is carried out, and how values get to the device 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,12 +28,14 @@ class Executor:
     another array of the device can be assigned to a slice. Nothing else is asked of one: whoever
     wants its values calls `get`.
 
-    device: its name. precision: what float32 operands are computed in. threads: on the CPU.
+    device: its name. precision: what float32 operands are computed in. threads: on the CPU. plans:
+    whether what is repeated may run by a plan.
     """
 
     device: str
     precision = "float32"
     threads = 1
+    plans = False
 
     def __init__(self) -> None:
         self.launches: dict[Any, Launch] = {}
@@ -63,6 +65,13 @@ class Executor:
         made = self.empty(Spec.of(array))
         made[...] = array
         return made
+
+    def made_on_host(self, make: Callable[..., np.ndarray], *operands: Any) -> Any:
+        """An array of the device with the values make(*operands), these being arrays of the host or
+        of the device, whose values it is given.
+        """
+        given = [a if isinstance(a, np.ndarray) else self.get(a) for a in operands]
+        return self.put(np.asarray(make(*given), order="C"))
 
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Fills `outs` from `arrays` and updates the inout ones of these."""
@@ -125,6 +134,7 @@ class CpuExecutor(Executor):
     """
 
     device = "cpu"
+    plans = True
 
     def __init__(self, threads: int) -> None:
         from dlcli_kernels.cpu_pool import Pool

@@ -5,6 +5,7 @@ Values of the host become tensors by `on_device` and `zeros`, and come back by `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,15 @@ class Tensor:
 def on_device(values: np.ndarray, requires_grad: bool = False) -> Tensor:
     """A tensor of the device in use with these values; on the CPU it shares their memory."""
     return Tensor(executor.current().put(values), requires_grad)
+
+
+def made_on_host(make: Callable[..., np.ndarray], *operands: np.ndarray | Tensor) -> Tensor:
+    """A tensor of the device with the values make(*operands), tensors being given as arrays of the
+    host. Where a plan repeats what is done, `make` is called in each step: it has to be a function
+    or a method with a name, the same each time, that keeps and changes none of its operands.
+    """
+    arrays = [x.data if isinstance(x, Tensor) else x for x in operands]
+    return Tensor(executor.current().made_on_host(make, *arrays))
 
 
 def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Tensor:

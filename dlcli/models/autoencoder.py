@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.models.parts import codec
 from dlcli.models.parts.coding import KIND, Coder
 from dlcli.nn import losses
@@ -73,15 +73,21 @@ class Autoencoder(Coder):
         x = on_device(batch.x)
         codes = self._codes(x)
         if self.training:
-            self._follow(codes.numpy())
+            with no_grad():
+                apply("assign", self.covariance, made_on_host(self._scatter, codes))
+                apply("assign", self.mean, made_on_host(self._centre, codes))
         return apply("scale", losses.mse(self._images(codes), x), by=0.25), {}
 
-    def _follow(self, codes: np.ndarray) -> None:
-        mean = (1 - MOMENTUM) * self.mean.numpy() + MOMENTUM * codes.mean(axis=0)
-        away = codes - mean
+    def _centre(self, codes: np.ndarray) -> np.ndarray:
+        """The mean, moved towards that of these codes."""
+        found = (1 - MOMENTUM) * self.mean.numpy() + MOMENTUM * codes.mean(axis=0)
+        return found.astype(self.mean.dtype)
+
+    def _scatter(self, codes: np.ndarray) -> np.ndarray:
+        """The covariance around the mean that will be, moved towards that of these codes."""
+        away = codes - self._centre(codes)
         covariance = MOMENTUM * (away.T @ away) / len(codes)
-        self.mean.write(mean)
-        self.covariance.write((1 - MOMENTUM) * self.covariance.numpy() + covariance)
+        return ((1 - MOMENTUM) * self.covariance.numpy() + covariance).astype(self.covariance.dtype)
 
     def encode(self, x: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         with no_grad():

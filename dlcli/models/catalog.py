@@ -112,6 +112,13 @@ def _line(error: BaseException, path: Path) -> int:
     return line
 
 
+def plans(module: ModuleType) -> bool:
+    """Whether the steps of its models may be repeated by plans: of ours they may, and of a file
+    that says PLAN = True.
+    """
+    return bool(getattr(module, "PLAN", module.__name__.startswith("dlcli.models.")))
+
+
 def describe(name: str) -> ModelInfo:
     """What `models list` and `models show` say of a model."""
     module = load(name)

@@ -15,11 +15,11 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
 from dlcli.models.parts.history import History
 from dlcli.models.parts.patches import patches
-from dlcli.models.parts.repaint import answers, distance
+from dlcli.models.parts.repaint import answers, distance, first, second
 from dlcli.models.parts.residual import residual
 from dlcli.models.parts.rules import Rule, rule
 from dlcli.nn import losses
@@ -112,8 +112,7 @@ class CycleGAN(nn.Module):
 
     def sides(self, batch: Any) -> tuple[Tensor, Tensor]:
         """The pictures of A and of B in a batch."""
-        a, b = (on_device(np.ascontiguousarray(batch.x[:, i])) for i in (0, 1))
-        return a, b
+        return made_on_host(first, batch.x), made_on_host(second, batch.x)
 
     def keep(self, batch: Any, a: Tensor, b: Tensor) -> None:
         """Notes what was made of a batch, for the discriminators."""
@@ -132,7 +131,7 @@ class CycleGAN(nn.Module):
         if not self.training:
             return fakes
         pools = (self.pool_a, self.pool_b)
-        a, b = (on_device(p.mix(fake.numpy())) for p, fake in zip(pools, fakes, strict=True))
+        a, b = (made_on_host(p.mix, fake) for p, fake in zip(pools, fakes, strict=True))
         return a, b
 
     def paint(self, x: np.ndarray, way: str = THERE) -> np.ndarray:

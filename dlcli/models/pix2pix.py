@@ -14,11 +14,11 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.models.parts.jitter import Jitter, Tint
 from dlcli.models.parts.patches import patches
-from dlcli.models.parts.repaint import answers, distance
+from dlcli.models.parts.repaint import answers, distance, first, second
 from dlcli.models.parts.rules import Rule, rule
 from dlcli.models.parts.unet import NORMS, UNet, halvings
 from dlcli.nn import losses
@@ -103,13 +103,8 @@ class Repainter(nn.Module):
 
     def make(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """A batch's pictures, what is made of them, and the truth: each (N, H, W, C)."""
-        x = batch.x
-        if self.training and self.jitter is not None:
-            x = self.jitter(x)
-        seen, other = (np.ascontiguousarray(x[:, i]) for i in (0, 1))
-        if self.training and self.tint is not None:
-            seen = self.tint(seen)
-        given, truth = on_device(seen), on_device(other)
+        both = batch.x if self.jitter is None else made_on_host(self._moved, batch.x)
+        given, truth = made_on_host(self._seen, both), made_on_host(second, both)
         if self.training:
             made = self.generator(given)
         else:
@@ -118,12 +113,21 @@ class Repainter(nn.Module):
         self._last = batch, (given, made, truth)
         return given, made, truth
 
+    def _moved(self, x: np.ndarray) -> np.ndarray:
+        """Pairs of pictures; in training moved and mirrored."""
+        assert self.jitter is not None
+        return self.jitter(x) if self.training else x
+
+    def _seen(self, x: np.ndarray) -> np.ndarray:
+        """Those that are given of pairs; in training in another light."""
+        return self.tint(first(x)) if self.training and self.tint is not None else first(x)
+
     def made(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """What was made of a batch just now, as it was; made anew if another has been since."""
         if self._last is None or self._last[0] is not batch:
             return self.make(batch)
         given, made, truth = self._last[1]
-        return given, on_device(made.data), truth
+        return given, Tensor(made.data), truth
 
     def judge(self, given: Tensor, other: Tensor) -> Tensor:
         """Scores of pictures as belonging to those that are given."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
 
 DESCRIPTION = "translation: an encoder and a decoder with attention (LSTM or GRU)"
@@ -110,11 +110,6 @@ class Seq2Seq(nn.Module):
         logits: Tensor = self.words(self.drop(self.combine(both)))
         return logits, ends[0]
 
-    def inputs(self, batch: Any) -> tuple[np.ndarray, ...]:
-        """Sources and their lengths, targets as far as they are given and their lengths."""
-        sources, lengths, given, _ = batch.inputs
-        return sources, lengths, given, np.count_nonzero(given, axis=1).astype(np.int32)
-
     def blank(self, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
         """A pair of unknown words, for a summary of the layers. shape: as `build` takes it."""
         ids = [np.full((1, min(most, 16)), UNKNOWN) for most in (shape[0], shape[2])]
@@ -151,16 +146,26 @@ class Train:
 
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss, and the logits (N·T, words) and losses (N·T,) it is made of."""
-        model, wanted = self.model, batch.inputs[3].reshape(-1)
-        logits = model(*[on_device(array) for array in model.inputs(batch)])
+        model, given, wanted = self.model, batch.inputs[:3], batch.inputs[3].reshape(-1)
+        logits = model(*map(on_device, given), made_on_host(_lengths, given[2]))
         logits = logits.reshape(len(wanted), -1)
         smoothing = model.label_smoothing if model.training else 0.0
         losses = apply(
             "softmax_cross_entropy", logits, on_device(wanted), None, label_smoothing=smoothing
         )
-        count = on_device(np.array(np.count_nonzero(wanted != NOTHING), losses.dtype))
+        count = made_on_host(_count, batch.inputs[3])
         loss = apply("div", apply("sum", losses, axes=(0,), keepdims=False), count)
         return loss, {"logits": logits, "losses": losses}
+
+
+def _lengths(given: np.ndarray) -> np.ndarray:
+    """(N, T) → (N,): how many words are given."""
+    return np.count_nonzero(given, axis=1).astype(np.int32)
+
+
+def _count(wanted: np.ndarray) -> np.ndarray:
+    """The number of words."""
+    return np.array(np.count_nonzero(wanted != NOTHING), np.float32)
 
 
 class Translator:

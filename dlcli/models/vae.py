@@ -17,7 +17,7 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
 from dlcli.models.parts import codec
 from dlcli.models.parts.coding import KIND, Coder, with_class
@@ -82,15 +82,19 @@ class VAE(Coder):
         labels = self.labels(batch)
         mean, log_variance = self.posterior(on_device(batch.x), labels)
         if self.training:
-            noise = self.noise.next().normal(*mean.shape)
+            noise = made_on_host(self._drawn, mean)
         else:
-            noise = self.noise.at(batch.indices)
+            noise = on_device(self.noise.at(batch.indices).astype(mean.dtype))
         deviation = exp(apply("scale", log_variance, by=0.5))
-        code = apply("add", mean, apply("mul", deviation, on_device(noise.astype(mean.dtype))))
+        code = apply("add", mean, apply("mul", deviation, noise))
         values = self.decoder(with_class(code, labels, self.classes))
         nats, kl = self.likelihood(values, batch.x), divergence(mean, log_variance)
         loss = mean_of(apply("add", nats, apply("scale", kl, by=self.beta)))
         return loss, {"reconstruction": nats, "kl": kl}
+
+    def _drawn(self, mean: np.ndarray) -> np.ndarray:
+        """Noise for codes, others each time."""
+        return self.noise.next().normal(*mean.shape).astype(mean.dtype)
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: "reconstruction" and "kl" in nats; not in training, "squares"."""

@@ -66,6 +66,7 @@ class Module:
     """A layer or a model. Subclasses set attributes in `__init__` and implement `forward`."""
 
     training = True
+    plan = False  # whether a step is the same list of ops for all batches of a shape
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError

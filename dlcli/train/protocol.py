@@ -59,7 +59,9 @@ class Model(Protocol):
     built, it has `hold(batch_size)`, called before training, and `adapt(shapes)`, called with the
     shapes by path of a checkpoint that is about to be restored. A model of several phases may have
     `shown`: short names for those figures that an epoch's line is to show; and, if one phase leaves
-    something in memory for the next, `forget()`, called where a step is broken off.
+    something in memory for the next, `forget()`, called where a step is broken off. With `plan` a
+    step is the same list of ops for all batches of one shape and of one mode: it may be recorded,
+    and repeated without calling the model, on other values in the arrays of the batch.
     """
 
     def phases(self) -> list[Phase]:

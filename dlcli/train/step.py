@@ -4,13 +4,15 @@ A step runs every phase that is due in order: forget the gradients, loss and gra
 of the group, update. What a phase does not move requires no gradient meanwhile, and costs none.
 With several batches (gradient accumulation) each counts by its share of the images, so that the
 gradient is that of one large batch. A batch that does not fit into memory is cut into several.
+
+A step on one batch may be repeated by a plan: see `repeated.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -19,25 +21,14 @@ from dlcli.data.loader import Loader
 from dlcli.engine import executor, tape
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import CheckpointError, UsageError
-from dlcli.train import tensors
+from dlcli.train import repeated, tensors
 from dlcli.train.evaluate import inference
 from dlcli.train.memory import Pieces, TooLarge
 from dlcli.train.metrics import Sums
 from dlcli.train.protocol import Batch, Model, Phase
+from dlcli.train.repeated import Halted, Repeater, others_frozen
 
 FREEZE = "leave some of them out of --freeze, such as the last layer's"
-
-
-class Halted(Exception):  # internal: the loop turns it into a NonFiniteError
-    """A loss or gradient of `phase` is not finite.
-
-    clean: no phase has updated anything in this step and the buffers are those of before, so
-    that the model is in the state from before the step.
-    """
-
-    def __init__(self, phase: str, loss: float, grad_norm: float | None, clean: bool) -> None:
-        super().__init__(phase)
-        self.phase, self.loss, self.grad_norm, self.clean = phase, loss, grad_norm, clean
 
 
 def phases(model: Model) -> list[Phase]:
@@ -62,7 +53,11 @@ class Stepper:
         self.model = model
         self.phases = phases(model)
         self.optimizers = [make(phase) for phase in self.phases]
+        for optimizer in self.optimizers[1:]:
+            if optimizer is not None:  # one that is not finite stops those after it
+                optimizer.halt = self.optimizers[0].halt
         self.pieces = Pieces(model)
+        self.repeater = Repeater(model, self.phases, self.optimizers)
 
     def step(
         self, group: Sequence[Batch], lr: float, number: int
@@ -75,11 +70,28 @@ class Stepper:
         """
         kept = Kept(self.model)
         images = sum(len(batch.y) for batch in group)
-        total, pieces, clean = Sums(), self.pieces.of(group), True
-        for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
-            every = getattr(phase, "every", 1)
-            if number % every:
-                continue
+        pieces, due = self.pieces.of(group), self._due(number)
+        sums = self._repeated(due, pieces[0], lr, kept) if len(pieces) == 1 else None
+        if sums is None:
+            sums = self._step(due, pieces, group, lr, kept)
+        return Sums(sums, images).means()["loss"], sums, images
+
+    def _due(self, number: int) -> list[tuple[Phase, Any]]:
+        """The phases that step `number` has, with their optimisers."""
+        both = zip(self.phases, self.optimizers, strict=True)
+        return [(phase, opt) for phase, opt in both if number % getattr(phase, "every", 1) == 0]
+
+    def _step(
+        self,
+        due: Sequence[tuple[Phase, Any]],
+        pieces: Sequence[Batch],
+        group: Sequence[Batch],
+        lr: float,
+        kept: Kept,
+    ) -> dict[str, float]:
+        """The sums of all figures of a step in pieces, of which what does not fit is halved."""
+        images, total, clean = sum(len(batch.y) for batch in group), Sums(), True
+        for phase, optimizer in due:
             before = kept if clean else Kept(self.model)
             try:
                 while (sums := self._gradients(phase, optimizer, pieces, images)) is None:
@@ -95,16 +107,47 @@ class Stepper:
             optimizer.step(lr)
             if optimizer.halted():
                 kept.restore()
-                value = Sums(sums.sums, images).means()["loss"] / every
+                value = Sums(sums.sums, images).means()["loss"] / getattr(phase, "every", 1)
                 raise Halted(phase.name, value, float(optimizer.grad_norm()), clean)
             clean = False
             total.add(sums.sums, 0)
-            if len(self.phases) > 1:
-                norm = optimizer.grad_norm() * images * every
-                total.add({f"{phase.name}_grad_norm": norm}, 0)
+            total.add(self._norms(phase, optimizer, images), 0)
             if hasattr(phase, "after"):
                 phase.after()
-        return Sums(total.sums, images).means()["loss"], total.sums, images
+        return total.sums
+
+    def _norms(self, phase: Phase, optimizer: Any, images: int) -> dict[str, float]:
+        """The norm of the phase's gradient as a sum over the images, where there are several."""
+        if len(self.phases) == 1:
+            return {}
+        norm = optimizer.grad_norm() * images * getattr(phase, "every", 1)
+        return {f"{phase.name}_grad_norm": norm}
+
+    def _repeated(
+        self, due: Sequence[tuple[Phase, Any]], batch: Batch, lr: float, kept: Kept
+    ) -> dict[str, float] | None:
+        """The sums of all figures of a step that is repeated, None if it is not: see `Repeater`."""
+        try:
+            done = self.repeater.step(due, batch, lr)
+        except MemoryError as error:
+            kept.restore()
+            self._forget()
+            if isinstance(error, TooLarge):
+                raise
+            return None
+        if done is None:
+            return None
+        try:
+            losses = repeated.finite(done)
+        except Halted:
+            kept.restore()
+            raise
+        total = Sums()
+        for (phase, optimizer, _, outputs, _), loss in zip(done, losses, strict=True):
+            every = getattr(phase, "every", 1)
+            total.add(self._sums(phase, loss, outputs, batch, every), 0)
+            total.add(self._norms(phase, optimizer, len(batch.y)), 0)
+        return total.sums
 
     def _gradients(
         self, phase: Phase, optimizer: Any, pieces: Sequence[Batch], images: int
@@ -115,7 +158,7 @@ class Stepper:
         every, total = getattr(phase, "every", 1), Sums()
         optimizer.zero_grad()
         try:
-            with self._others_frozen(phase):
+            with others_frozen(phase, self.phases):
                 for batch in pieces:
                     loss, outputs = phase.loss(batch)
                     optimizer.watch(loss)
@@ -157,19 +200,6 @@ class Stepper:
         for optimizer in self.optimizers:
             optimizer.resume()
 
-    @contextmanager
-    def _others_frozen(self, phase: Phase) -> Iterator[None]:
-        """Parameters of other phases require no gradient within this."""
-        own = {id(tensor) for tensor in phase.parameters.values()}
-        others = [t for p in self.phases for t in p.parameters.values() if id(t) not in own]
-        for tensor in others:
-            tensor.requires_grad = False
-        try:
-            yield
-        finally:
-            for tensor in others:
-                tensor.requires_grad = True
-
     def validate(self, loader: Loader, stop: Callable[[], bool]) -> Sums | None:
         """The sums of the figures over a part, which leaves no trace in the model.
 
@@ -192,8 +222,7 @@ class Stepper:
         total = Sums()
         try:
             for piece in self.pieces.of([batch]):
-                for phase in self.phases:
-                    loss, outputs = phase.loss(piece)
+                for phase, loss, outputs in self.repeater.measure(piece):
                     total.add(self._sums(phase, loss.item(), outputs, piece, 1), 0)
                 total.samples += len(piece.y)
         except MemoryError:

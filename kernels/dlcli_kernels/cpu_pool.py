@@ -19,7 +19,18 @@ from .cpu import available_threads, keep_memory, single_threaded_blas
 from .cpu_native import await_finish, flush_to_zero, pauses_per_microsecond, restore
 from .cpu_program import SCRATCH, Program
 from .cpu_record import ALIGNMENT
-from .cpu_team import ASLEEP, BASES, BOARD, FINISHED, OWN_BASES, POSTED, THREAD, perform, serve
+from .cpu_team import (
+    ASLEEP,
+    BASES,
+    BOARD,
+    FINISHED,
+    OWN_BASES,
+    POSTED,
+    THREAD,
+    perform,
+    perform_all,
+    serve,
+)
 from .cpu_trampoline import NotNative
 from .launch import Launch
 
@@ -29,6 +40,18 @@ STAGGER = 8.0  # µs that each further worker needs the GIL for, to enter its ke
 RECORDED_AT = 3  # the run of a launch at which it is written down, which takes as long as ten
 
 _local = threading.local()
+
+
+def write_down(launch: Launch) -> None:
+    """Makes the launch's program, unless there is one or it was found that there is none."""
+    if launch.program is not None or launch.not_native:
+        return
+    try:
+        launch.program = Program(launch)
+    except NotNative as reason:
+        launch.not_native = str(reason)
+    except MemoryError:  # writing down needs room for the operands once more
+        launch.not_native = "there was no memory for it"
 
 
 class _Thread:
@@ -151,66 +174,73 @@ class Pool:
 
         ValueError if an inout operand is not contiguous. RuntimeError if the pool is closed.
         """
-        if launch.program is None and not launch.not_native:
-            launch.runs += 1
-            if launch.runs >= RECORDED_AT:
-                try:
-                    launch.program = Program(launch)
-                except NotNative as reason:
-                    launch.not_native = str(reason)
-                except MemoryError:  # writing down needs room for the operands once more
-                    launch.not_native = "there was no memory for it"
+        launch.runs += 1
+        if launch.runs >= RECORDED_AT:
+            write_down(launch)
         if launch.program is None:
-            state = flush_to_zero()
-            try:
-                with np.errstate(all="ignore"):
-                    launch.run(outs, ins, self.run)
-            finally:
-                restore(state)
+            self.run_launch(launch, outs, ins)
         else:
             self.perform(launch.program, launch.program.operands(outs, launch.plain(ins)))
+
+    def run_launch(self, launch: Launch, outs: Sequence[Any], ins: Sequence[Any]) -> None:
+        """The same as Python says it, without a program."""
+        state = flush_to_zero()
+        try:
+            with np.errstate(all="ignore"):
+                launch.run(outs, ins, self.run)
+        finally:
+            restore(state)
 
     def perform(self, program: Program, operands: Sequence[Any]) -> None:
         """Runs a program on its operands (`Program.operands`), the arrays' values in place.
 
         RuntimeError if the pool is closed.
         """
+        addresses = [0 if a is None else id(a) for a in operands]
+        board, own, shared = self._begin(program.scratch, not program.alone)
+        try:
+            program.pack(board.words, BASES + 8 * program.first, *addresses)
+            perform(board.address, own.address, program.address, shared, self.pauses)
+        finally:
+            self._end(board)
+
+    def perform_all(self, items: int, how_many: int, scratch: int) -> None:
+        """Runs a list of programs with the places of their operands (`cpu_team.perform_all`), none
+        of which needs more scratch.
+
+        RuntimeError if the pool is closed.
+        """
+        board, own, shared = self._begin(scratch, True)
+        try:
+            perform_all(board.address, own.address, items, how_many, shared, self.pauses)
+        finally:
+            self._end(board)
+
+    def _begin(self, scratch: int, shared: bool) -> tuple[_Board, _Thread, bool]:
+        """The board and the words to run with, and whether the others, awake, may share in it: not
+        where a job is under way, and not within one.
+        """
         if self.closed:
             raise RuntimeError("the pool of threads is closed")
-        addresses = [0 if a is None else id(a) for a in operands]
         if getattr(_local, "in_range", False) or not self.posting.acquire(blocking=False):
-            self._perform_alone(program, addresses)
-            return
-        try:
-            shared = self.threads > 1 and not program.alone
-            for thread in (self.own, *self.workers) if shared else (self.own,):
-                if program.scratch > thread.room:
-                    thread.make_room(program.scratch)
-            if shared:
-                for worker, queue in zip(self.workers, self.queues, strict=True):
-                    if worker.words[ASLEEP // 8]:
-                        worker.words[ASLEEP // 8] = 0
-                        queue.put(_WAKE)
-            self._go(self.board, self.own, program, addresses, shared)
-        finally:
+            if not hasattr(_local, "board"):
+                _local.board, _local.own = _Board(), _Thread()
+            _local.own.make_room(scratch)
+            return _local.board, _local.own, False
+        shared = shared and self.threads > 1
+        for thread in (self.own, *self.workers) if shared else (self.own,):
+            if scratch > thread.room:
+                thread.make_room(scratch)
+        if shared:
+            for worker, queue in zip(self.workers, self.queues, strict=True):
+                if worker.words[ASLEEP // 8]:
+                    worker.words[ASLEEP // 8] = 0
+                    queue.put(_WAKE)
+        return self.board, self.own, shared
+
+    def _end(self, board: _Board) -> None:
+        if board is self.board:
             self.posting.release()
-
-    def _perform_alone(self, program: Program, addresses: Sequence[int]) -> None:
-        if not hasattr(_local, "board"):
-            _local.board, _local.own = _Board(), _Thread()
-        _local.own.make_room(program.scratch)
-        self._go(_local.board, _local.own, program, addresses, False)
-
-    def _go(
-        self,
-        board: _Board,
-        own: _Thread,
-        program: Program,
-        addresses: Sequence[int],
-        shared: bool,
-    ) -> None:
-        program.pack(board.words, BASES + 8 * program.first, *addresses)
-        perform(board.address, own.address, program.address, shared, self.pauses)
 
     # --- functions ---
 

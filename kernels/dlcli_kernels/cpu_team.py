@@ -26,6 +26,7 @@ DRAWN = 128  # tasks taken
 DONE = 192  # of those who joined, how many have ended
 HOW_MANY = 256  # tasks; then what does not change while a job is open
 FIRST_TASK, TASKS, CALLS, OPERANDS = 264, 272, 280, 288
+LISTED = 296  # whether a list of programs is under way
 BASES = 320  # where operands begin
 BOARD = BASES // 8 + 48  # words
 CLOSED = 1 << 40
@@ -65,19 +66,12 @@ def _find(board, operands):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def perform(board, own, program, shared, pauses):  # type: ignore[no-untyped-def]
-    """Runs the stages of a program, with the others on the board where `shared`, denormals flushed
-    to zero.
-
-    program: the address of five words: the stages and how many, the tasks, the calls, the number of
-    operands. The board's bases hold the addresses of the arrays' objects.
-    """
-    state = set_flush_to_zero()
-    stages, operands = _load(program), _load(program + 32)
-    _find(board, operands)
+def _run(board, own, program, shared, pauses):  # type: ignore[no-untyped-def]
+    """Runs the stages of a program, whose operands' places are on the board."""
+    stages = _load(program)
     _store(board + TASKS, _load(program + 16))
     _store(board + CALLS, _load(program + 24))
-    _store(board + OPERANDS, operands)
+    _store(board + OPERANDS, _load(program + 32))
     for s in range(_load(program + 8)):
         how_many = _load(stages + 16 * s + 8)
         _store(board + FIRST_TASK, _load(stages + 16 * s))
@@ -97,13 +91,46 @@ def perform(board, own, program, shared, pauses):  # type: ignore[no-untyped-def
             waited += 1
             if waited > pauses:
                 _yield()
+
+
+@kernel
+def perform(board, own, program, shared, pauses):  # type: ignore[no-untyped-def]
+    """Runs a program, with the others on the board where `shared`, denormals flushed to zero.
+
+    program: the address of five words: the stages and how many, the tasks, the calls, the number of
+    operands. The board's bases hold the addresses of the arrays' objects.
+    """
+    state = set_flush_to_zero()
+    _find(board, _load(program + 32))
+    _run(board, own, program, shared, pauses)
+    set_state(state)
+
+
+@kernel
+def perform_all(board, own, items, how_many, shared, pauses):  # type: ignore[no-untyped-def]
+    """Runs programs one after the other, as `perform` does.
+
+    items: the address of a list of words: for each program its address, then the places of its
+    operands from the second on.
+    """
+    state = set_flush_to_zero()
+    _store(board + LISTED, 1)
+    for _ in range(how_many):
+        program = _load(items)
+        operands = _load(program + 32)
+        for i in range(2, operands):
+            _store(board + BASES + 8 * i, _load(items + 8 * (i - 1)))
+        _run(board, own, program, shared, pauses)
+        items += 8 * (operands - 1)
+    _store(board + LISTED, 0)
     set_state(state)
 
 
 @kernel
 def serve(board, own, ended, pauses, delay):  # type: ignore[no-untyped-def]
     """Works on jobs of the board until one of Python is posted: True, after another `delay` pauses.
-    False: nothing has come for `pauses`, and the thread counts as asleep.
+    False: nothing has come for `pauses`, and the thread counts as asleep; not in the midst of a
+    list.
 
     ended: the last job of Python that it has ended.
     """
@@ -126,5 +153,7 @@ def serve(board, own, ended, pauses, delay):  # type: ignore[no-untyped-def]
         elif waited < pauses:
             _pause()
             waited += 1
+        elif _load(board + LISTED):  # nobody could wake it
+            _yield()
         elif _add(own + ASLEEP, 1) > 0:  # said so before, and nothing has come since
             return False

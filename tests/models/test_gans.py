@@ -14,6 +14,7 @@ from dlcli.models.parts.conditions import Clusters
 from dlcli.models.parts.rules import RULES
 from dlcli.nn.noise import one_hot
 from dlcli.nn.spectral import SpectralNorm
+from dlcli.train.repeated import others_frozen
 from dlcli.train.step import Stepper
 
 SHAPE = (8, 8, 1)
@@ -64,11 +65,11 @@ FORMULAS = {  # by the papers: of scores of real and generated images
 
 
 def blobs(rng, n):
-    """Images around three points, and of which each is."""
+    """Images around three points, one class, and of which point each is."""
     points = np.array([[-1.0, -1.0], [1.0, -1.0], [0.0, 1.0]])
     of = rng.choice(3, n, p=[0.2, 0.3, 0.5])
     x = points[of] + 0.05 * rng.standard_normal((n, 2))
-    return SimpleNamespace(x=x.astype(np.float32).reshape(n, 1, 2, 1), y=np.zeros(n, int)), of
+    return x.astype(np.float32).reshape(n, 1, 2, 1), np.zeros(n, int), of
 
 
 def test_clusters_are_found_without_labels_and_drawn_as_often_as_they_are():
@@ -77,10 +78,10 @@ def test_clusters_are_found_without_labels_and_drawn_as_often_as_they_are():
     clusters.centres.write([[-0.5, -1.0], [0.5, -1.0], [0.0, 0.5]])
     clusters.counts.write([1, 1, 1])
     for _ in range(20):
-        clusters.of_images(blobs(rng, 64)[0])
+        clusters.of_images(*blobs(rng, 64)[:2])
     clusters.eval()
-    images, of = blobs(rng, 64)
-    np.testing.assert_array_equal(clusters.of_images(images), of)
+    x, y, of = blobs(rng, 64)
+    np.testing.assert_array_equal(clusters.of_images(x, y), of)
     want = [[-1, -1], [1, -1], [0, 1]]
     np.testing.assert_allclose(clusters.centres.numpy(), want, atol=0.05)
     drawn = clusters.of_codes(rng.standard_normal((4000, 5)), None)
@@ -91,10 +92,10 @@ def test_clusters_are_found_without_labels_and_drawn_as_often_as_they_are():
 def test_clusters_begin_with_images_and_rest_in_evaluation():
     clusters = Clusters(4, 64)
     given = batch(6)
-    np.testing.assert_array_equal(clusters.of_images(given)[:4], [0, 1, 2, 3])
+    np.testing.assert_array_equal(clusters.of_images(given.x, given.y)[:4], [0, 1, 2, 3])
     before = clusters.centres.numpy()
     clusters.eval()
-    clusters.of_images(batch(6, seed=1))
+    clusters.of_images(batch(6, seed=1).x, given.y)
     np.testing.assert_array_equal(clusters.centres.numpy(), before)
     assert clusters.counts.numpy().sum() == 6
     ends = clusters.of_codes(np.array([[-9.0], [9.0]]), None)
@@ -130,7 +131,7 @@ def test_each_phase_moves_its_own_side_and_computes_no_gradient_of_the_other():
     for phase, optimizer in zip(stepper.phases, stepper.optimizers, strict=True):
         for other in stepper.optimizers:
             other.zero_grad()
-        with stepper._others_frozen(phase):
+        with others_frozen(phase, stepper.phases):
             loss, _ = phase.loss(batch())
             tape.backward(loss)
         fresh = {k for k, t in model.named_parameters().items() if not t.grad_is_stale}
@@ -147,7 +148,7 @@ def test_both_sides_see_the_same_images_and_the_generator_gets_their_gradient():
     model, twin = (gan.build(SMALL, SHAPE, 3) for _ in range(2))
     given, seen = batch(), []
     forward = model.critic.forward
-    model.critic.forward = lambda x, labels=None: (seen.append(x.numpy()), forward(x))[1]
+    model.critic.forward = lambda x, columns=None: (seen.append(x.numpy()), forward(x))[1]
     for phase in model.phases():
         for tensor in model.named_parameters().values():
             tensor.requires_grad = any(tensor is own for own in phase.parameters.values())
@@ -170,7 +171,7 @@ def test_images_of_a_step_that_was_broken_off_are_not_taken_for_those_of_the_nex
     _, outputs = discriminate.loss(second)
     tape.clear()
     seen, forward = [], model.critic.forward
-    model.critic.forward = lambda x, labels=None: (seen.append(x.numpy()), forward(x))[1]
+    model.critic.forward = lambda x, columns=None: (seen.append(x.numpy()), forward(x))[1]
     imitate.loss(second)
     tape.clear()
     assert np.array_equal(seen[0], outputs["made"].numpy())
@@ -225,7 +226,8 @@ def test_a_conditional_score_is_that_of_all_plus_that_of_the_class():
     weight, bias = critic.head.weight.numpy(), critic.head.bias.numpy()
     columns = features @ weight.T + bias
     want = columns[:, 0] + columns[np.arange(6), 1 + labels]
-    np.testing.assert_allclose(critic(Tensor(x), labels=labels).numpy()[:, 0], want, rtol=1e-4)
+    of = Tensor(np.concatenate([np.ones((6, 1)), one_hot(labels, 3)], axis=1).astype(np.float32))
+    np.testing.assert_allclose(critic(Tensor(x), columns=of).numpy()[:, 0], want, rtol=1e-4)
 
 
 def test_images_are_painted_with_the_averaged_weights_and_the_trained_ones_come_back():

@@ -27,7 +27,7 @@ SHAPE = (4, 4, 1)
 class Stamps:
     """Draws one of its pictures by the sign of a code's first number, or that of a class."""
 
-    dims, training = 2, True
+    dims, training, plan = 2, True, False
 
     def __init__(self, pictures, classes=0):
         self.pictures, self.classes = np.asarray(pictures), classes

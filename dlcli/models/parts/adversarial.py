@@ -15,32 +15,27 @@ import numpy as np
 from dlcli import nn
 from dlcli.engine import tape
 from dlcli.engine.tape import apply, no_grad
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.models.parts.conditions import Conditions
 from dlcli.models.parts.rules import Rule, add
-from dlcli.nn.noise import one_hot
 
 
 class Critic(nn.Module):
     """Images (N, H, W, C) to scores (N, 1): features, and a dense layer. With conditions, the score
     is of the image as one of its own: a column for all, and one for each condition, of which two
-    count (a projection, Miyato & Koyama 2018).
+    count (a projection, Miyato & Koyama 2018): columns (N, 1 + conditions) of 0 and 1 say which.
     """
 
     def __init__(self, features: nn.Module, width: int, conditions: int = 0) -> None:
         self.features, self.conditions = features, conditions
         self.head = nn.Linear(width, 1 + conditions)
 
-    def forward(self, *inputs: Tensor, labels: np.ndarray | None = None) -> Tensor:
+    def forward(self, *inputs: Tensor, columns: Tensor | None = None) -> Tensor:
         scores = self.head(self.features(inputs[0]))
         if not self.conditions:
             return scores
-        assert labels is not None
-        mask = np.concatenate(
-            [np.ones((len(labels), 1), np.float32), one_hot(labels, self.conditions)], axis=1
-        )
-        both = apply("mul", scores, on_device(mask))
-        return apply("sum", both, axes=(1,), keepdims=True)
+        assert columns is not None
+        return apply("sum", apply("mul", scores, columns), axes=(1,), keepdims=True)
 
 
 class Discriminate:
@@ -57,20 +52,18 @@ class Discriminate:
         the scores of the real and the generated images.
         """
         game = self.game
-        made, labels = game.draft(batch)
+        made, columns = game.draft(batch)
         x = on_device(batch.x)
-        real, fake = game.critic(x, labels=labels), game.critic(made, labels=labels)
+        real, fake = game.critic(x, columns=columns), game.critic(made, columns=columns)
         loss = game.rule.critic(real, fake)
         if game.penalty and game.training:
-            loss = add(loss, apply("scale", self._penalty(x, made, labels), by=game.penalty))
+            loss = add(loss, apply("scale", self._penalty(x, made, columns), by=game.penalty))
         return loss, {"real": real, "fake": fake, "images": x, "made": made}
 
-    def _penalty(self, x: Tensor, made: Tensor, labels: np.ndarray | None) -> Tensor:
+    def _penalty(self, x: Tensor, made: Tensor, columns: Tensor | None) -> Tensor:
         """Of the gradient at points on the lines between real and generated images."""
-        game = self.game
-        share = game.noise.uniform(len(x.data)).reshape(-1, *(1,) * (len(x.shape) - 1))
-        points = on_device(share * x.numpy() + (1 - share) * made.numpy())
-        return nn.gradient_penalty(lambda p: game.critic(p, labels=labels), points)
+        points = made_on_host(self.game.between, x, made)
+        return nn.gradient_penalty(lambda p: self.game.critic(p, columns=columns), points)
 
     def after(self) -> None:
         """Clips the weights, where that is what keeps the critic smooth."""
@@ -107,8 +100,8 @@ class Imitate:
         in this step, if it moved in training.
         """
         game = self.game
-        made, labels = game.drafted(batch)
-        scores = game.critic(made, labels=labels)
+        made, columns = game.drafted(batch)
+        scores = game.critic(made, columns=columns)
         return game.rule.generator(scores), {}
 
     def after(self) -> None:
@@ -129,7 +122,7 @@ LABELS = {
 }
 
 
-Images = tuple[Tensor, np.ndarray | None]  # (N, H, W, C), and of which condition each is
+Images = tuple[Tensor, Tensor | None]  # (N, H, W, C), and the critic's columns for them
 
 
 class Game(nn.Module):
@@ -177,8 +170,24 @@ class Game(nn.Module):
 
     def new(self, batch: Any) -> Images:
         """As many new images as a batch has, of its conditions."""
-        labels = self.conditions.of_images(batch)
-        return self.generator(on_device(self.noise.draw(len(batch.y), labels))), labels
+        codes = made_on_host(self._codes, batch.x, batch.y)
+        columns = made_on_host(self._columns, codes) if self.conditions.size else None
+        return self.generator(codes), columns
+
+    def _codes(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """For new images of the conditions of images x (N, H, W, C) of classes y (N,)."""
+        return self.noise.draw(len(y), self.conditions.of_images(x, y))
+
+    def _columns(self, codes: np.ndarray) -> np.ndarray:
+        """What the critic is to look at: all, and the conditions of codes, which are one-hot."""
+        ones = np.ones((len(codes), 1), codes.dtype)
+        return np.concatenate([ones, codes[:, self.dims :]], axis=1)
+
+    def between(self, x: np.ndarray, made: np.ndarray) -> np.ndarray:
+        """Images on the lines from some to others, one on each."""
+        share = self.noise.uniform(len(x)).reshape(-1, *(1,) * (x.ndim - 1))
+        found: np.ndarray = share * x + (1 - share) * made
+        return found
 
     def draft(self, batch: Any) -> Images:
         """New images, constants, for the discriminator's move; where the generator moves in every
@@ -187,9 +196,9 @@ class Game(nn.Module):
         if not self.training or self.every > 1:
             return self.new(batch)
         with _required(self.generator), tape.aside() as nodes:
-            made, labels = self.new(batch)
-        self._drafts.append((batch, (made, labels), nodes))
-        return Tensor(made.data), labels
+            made, columns = self.new(batch)
+        self._drafts.append((batch, (made, columns), nodes))
+        return Tensor(made.data), columns
 
     def drafted(self, batch: Any) -> Images:
         """The draft of that batch, or new images where there is none."""

@@ -4,13 +4,15 @@ is from what becomes of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host
 from dlcli.nn.noise import one_hot
 
 KIND = "picture"
@@ -89,5 +91,11 @@ def with_class(x: Tensor, labels: np.ndarray | None, classes: int) -> Tensor:
     """(N, F), and where there are classes, one-hot ones of them: (N, F + classes)."""
     if labels is None:
         return x
-    found: Tensor = apply("concat", x, on_device(one_hot(labels, classes).astype(x.dtype)))
+    found: Tensor = apply("concat", x, made_on_host(_one_hot(classes, x.dtype), labels))
     return found
+
+
+@cache
+def _one_hot(classes: int, dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The same function each time, as a plan needs it."""
+    return lambda labels: one_hot(labels, classes).astype(dtype)

@@ -21,8 +21,8 @@ class Conditions(Protocol):
     size: int
     asked: int
 
-    def of_images(self, batch: Any) -> np.ndarray | None:
-        """Of a batch's images: (N,) int64, None where there are none."""
+    def of_images(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """Of images x (N, H, W, C) of classes y (N,): (N,) int64, None where there are none."""
 
     def of_codes(self, noise: np.ndarray, wanted: np.ndarray | None) -> np.ndarray | None:
         """Of images to be made by their noise (n, dims), and by the classes that are wanted."""
@@ -33,7 +33,7 @@ class Nothing(nn.Module):
 
     size = asked = 0
 
-    def of_images(self, batch: Any) -> None:
+    def of_images(self, x: np.ndarray, y: np.ndarray) -> None:
         return None
 
     def of_codes(self, noise: np.ndarray, wanted: np.ndarray | None) -> None:
@@ -46,9 +46,8 @@ class Classes(nn.Module):
     def __init__(self, classes: int) -> None:
         self.size = self.asked = classes
 
-    def of_images(self, batch: Any) -> np.ndarray:
-        labels: np.ndarray = batch.y
-        return labels
+    def of_images(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return y
 
     def of_codes(self, noise: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
         assert wanted is not None
@@ -68,9 +67,9 @@ class Clusters(nn.Module):
         self.centres = Buffer(np.zeros((clusters, pixels), np.float32))
         self.counts = Buffer(np.zeros(clusters, np.float32))
 
-    def of_images(self, batch: Any) -> np.ndarray:
+    def of_images(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The nearest centres, which in training move towards the images."""
-        x = batch.x.reshape(len(batch.x), -1)
+        x = x.reshape(len(x), -1)
         centres, counts = self.centres.numpy(), self.counts.numpy()
         if self.training and not counts.any():
             centres = x[np.arange(self.size) % len(x)].copy()

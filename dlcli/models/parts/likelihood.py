@@ -5,12 +5,15 @@ a code is from N(0, 1): the two parts of a variational bound, in nats, for each 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from dlcli import nn
 from dlcli.engine.tape import apply
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, zeros
 from dlcli.nn.functional import activation
 
 FIRST = -1.0  # log of the deviation of pixels that a Gaussian begins with
@@ -21,7 +24,7 @@ class Bernoulli(nn.Module):
 
     def forward(self, values: Tensor, x: np.ndarray) -> Tensor:
         """The cross-entropy of images x (N, H, W, C) in [−1, 1]: (N,)."""
-        target = on_device(((x + 1) / 2).astype(values.dtype))
+        target = made_on_host(_shares(values.dtype), x)
         return per_image(apply("bce_with_logits", values, target, None))
 
     def picture(self, values: Tensor) -> np.ndarray:
@@ -40,7 +43,7 @@ class Gaussian(nn.Module):
     def forward(self, values: Tensor, x: np.ndarray) -> Tensor:
         """The negative log density of images x (N, H, W, C) in [−1, 1]: (N,)."""
         means = activation(values, "tanh")
-        squares = per_image(apply("squared_error", means, on_device(x.astype(values.dtype))))
+        squares = per_image(apply("squared_error", means, made_on_host(_of_type(values.dtype), x)))
         pixels = values.size // values.shape[0]
         log = apply("broadcast", self.log_deviation, shape=squares.shape, axes=(0,))
         precision = exp(apply("scale", log, by=-2.0))
@@ -51,6 +54,17 @@ class Gaussian(nn.Module):
     def picture(self, values: Tensor) -> np.ndarray:
         """The expected image, in [−1, 1]."""
         return np.tanh(values.numpy())
+
+
+@cache
+def _of_type(dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: x.astype(dtype)
+
+
+@cache
+def _shares(dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Of white, of pixels in [−1, 1]."""
+    return lambda x: ((x + 1) / 2).astype(dtype)
 
 
 LIKELIHOODS: dict[str, type[nn.Module]] = {"bernoulli": Bernoulli, "gaussian": Gaussian}
@@ -70,8 +84,7 @@ def exp(x: Tensor) -> Tensor:
     are normal float32 numbers.
     """
     column = x.reshape(-1, 1)
-    zeros = on_device(np.zeros(column.shape, x.dtype))
-    shares = apply("softmax", apply("concat", column, zeros))
+    shares = apply("softmax", apply("concat", column, zeros(column.shape, x.dtype)))
     parts = (apply("columns", shares, start=i, stop=i + 1) for i in range(2))
     found: Tensor = apply("div", *parts)
     return found.reshape(*x.shape)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcli import nn
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
 from dlcli.nn import losses
 
@@ -34,7 +34,7 @@ class Lower:
         """
         model = self.model
         answers = model(*[on_device(array) for array in batch.inputs[:-1]])
-        loss: Tensor = LOSSES[model.loss](answers, on_device(scaled(batch)))
+        loss: Tensor = LOSSES[model.loss](answers, made_on_host(scaled, batch.y, batch.inputs[-1]))
         return loss, {"answers": answers}
 
 
@@ -49,21 +49,27 @@ class Regressor(nn.Module):
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: the sum of mean squared errors in units, whose root is the RMSE."""
-        error = outputs["answers"].numpy().astype(np.float64) - scaled(batch, np.float64)
-        error *= _along(batch, 1)
+        about = batch.inputs[-1]
+        error = outputs["answers"].numpy().astype(np.float64) - _apart(batch.y, about)
+        error *= _along(about, 1, batch.y.ndim)
         return {"squares": float(np.square(error).reshape(len(error), -1).mean(axis=1).sum())}
 
 
-def _along(batch: Any, column: int) -> np.ndarray:
-    """The mean (0) or the deviation (1) of each sample, with as many axes as y has."""
-    about = batch.inputs[-1][:, column]
-    return about.reshape(-1, *(1,) * (batch.y.ndim - 1))
+def _along(about: np.ndarray, column: int, axes: int) -> np.ndarray:
+    """The mean (0) or the deviation (1) of each sample, with so many axes."""
+    return about[:, column].reshape(-1, *(1,) * (axes - 1))
 
 
-def scaled(batch: Any, dtype: Any = np.float32) -> np.ndarray:
-    """y in deviations from the mean. The difference is taken in float64."""
-    found: np.ndarray = ((batch.y - _along(batch, 0)) / _along(batch, 1)).astype(dtype)
+def _apart(y: np.ndarray, about: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (y - _along(about, 0, y.ndim)) / _along(about, 1, y.ndim)
     return found
+
+
+def scaled(y: np.ndarray, about: np.ndarray) -> np.ndarray:
+    """y in deviations from the mean, float32; the difference is taken in float64. about (N, 2): the
+    mean and the deviation.
+    """
+    return _apart(y, about).astype(np.float32)
 
 
 def check_loss(name: str, loss: str) -> None:

@@ -16,6 +16,16 @@ def distance(x: np.ndarray, y: np.ndarray) -> float:
     return LEVELS * float(np.abs(x.astype(np.float64) - y).mean())
 
 
+def first(x: np.ndarray) -> np.ndarray:
+    """Of pairs of pictures (N, 2, H, W, C) the first ones."""
+    return np.ascontiguousarray(x[:, 0])
+
+
+def second(x: np.ndarray) -> np.ndarray:
+    """The others."""
+    return np.ascontiguousarray(x[:, 1])
+
+
 def answers(outputs: Mapping[str, Tensor], n: int, *, odds: bool) -> dict[str, float]:
     """n times what a discriminator says on average of real and of made pictures: as probabilities
     "d_real" and "d_fake" where its scores are log odds, else "score_real" and "score_fake".

@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from dlcli.engine.tape import apply
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, zeros
 from dlcli.errors import UsageError
 from dlcli.nn import losses
 from dlcli.nn.functional import mean
@@ -33,7 +31,9 @@ def _probable(scores: Tensor, value: float) -> Tensor:
 
 
 def _full(like: Tensor, value: float) -> Tensor:
-    return on_device(np.full(like.shape, value, like.dtype))
+    made = zeros(like.shape, like.dtype)
+    apply("fill", made, value=float(value))
+    return made
 
 
 def _minus(x: Tensor) -> Tensor:

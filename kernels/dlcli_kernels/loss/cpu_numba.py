@@ -1,5 +1,5 @@
 """Cross-entropy in one pass per row while it is in the L1 cache: its maximum, Σ exp and loss; and
-its gradient. Huber's error and the gradients that NumPy would need many passes for, in one.
+its gradient. Errors of single elements, for which NumPy would need many passes, in one.
 
 At (128, 10) in float32 the loss takes 15 µs and its gradient 6; NumPy's dozen calls 40 and 27.
 Everything summed is summed in double precision. An array that is absent is passed with no elements,
@@ -122,12 +122,44 @@ def huber_grad_flat(out, x, y, dout, delta):
 
 
 @kernel
+def squared_flat(out, x, y):
+    for i in range(x.size):
+        d = x[i] - y[i]
+        out[i] = d * d
+
+
+@kernel
+def squared_grad_flat(out, x, y, dout):
+    for i in range(x.size):
+        d = (x[i] - y[i]) * dout[i]
+        out[i] = d + d
+
+
+@kernel
+def absolute_flat(out, x, y):
+    for i in range(x.size):
+        out[i] = abs(x[i] - y[i])
+
+
+@kernel
 def absolute_grad_flat(out, x, y, dout):
     one = x.dtype.type(1)
     for i in range(x.size):
         d = x[i] - y[i]
         sign = one if d > 0 else (-one if d < 0 else d)  # 0 and NaN are their own
         out[i] = sign * dout[i]
+
+
+@kernel
+def bce_rows(out, x, y, pos_weight):
+    """(1 − y) log(1 + eˣ) + p y log(1 + e⁻ˣ), both logarithms from log(1 + e^−|x|)."""
+    for n in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            v, t = np.float64(x[n, i]), np.float64(y[n, i])
+            rest = np.log1p(exponential(-abs(v)))
+            p = np.float64(pos_weight[i]) if pos_weight.size else 1.0
+            up, down = (v + rest, rest) if v > 0 else (rest, rest - v)
+            out[n, i] = (1.0 - t) * up + p * t * down
 
 
 @kernel
@@ -174,6 +206,18 @@ def soft_cross_entropy_grad(out, x, target, dout):
     soft_grad_rows(out, x, target, dout)
 
 
+def squared_error(out, x, y):
+    squared_flat(out.reshape(-1), x.reshape(-1), y.reshape(-1))
+
+
+def squared_error_grad(out, x, y, dout):
+    squared_grad_flat(*(a.reshape(-1) for a in (out, x, y, dout)))
+
+
+def absolute_error(out, x, y):
+    absolute_flat(out.reshape(-1), x.reshape(-1), y.reshape(-1))
+
+
 def absolute_error_grad(out, x, y, dout):
     absolute_grad_flat(*(a.reshape(-1) for a in (out, x, y, dout)))
 
@@ -185,6 +229,13 @@ def huber(out, x, y, *, delta):
 def huber_grad(out, x, y, dout, *, delta):
     flat = (a.reshape(-1) for a in (out, x, y, dout))
     huber_grad_flat(*flat, x.dtype.type(delta))
+
+
+def bce_with_logits(out, x, y, pos_weight):
+    if x.size:
+        width = x.size if pos_weight is None else x.shape[-1]
+        out, x, y = (a.reshape(-1, width) for a in (out, x, y))
+        bce_rows(out, x, y, present(pos_weight, x[0]))
 
 
 def bce_with_logits_grad(out, x, y, pos_weight, dout):

@@ -16,7 +16,10 @@ from ..spec import Op, Tol, case, normal, uniform
 ALL_CUT = {"x": 0, "y": 0, "dout": 0, "out": 0}
 SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (0, 4), (31, 37), (4099,), ()]
 BENCH = [(128, 10), (128, 28, 28, 1)]
-ON_CUDA = {("cuda", "float32"): ("cuda_raw_pointwise",)}
+PREFER = {
+    **{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")},
+    ("cuda", "float32"): ("cuda_raw_pointwise",),
+}
 POINTWISE = {
     "float32": Tol(2e-6, 1e-6, why="a few roundings of one element"),
     "float64": Tol(1e-14, 1e-15, why="a few roundings of one element"),
@@ -126,14 +129,8 @@ def infer_huber_grad(x, y, dout, *, delta):
     return {**infer_huber(x, y, delta=delta), **infer_error_grad(x, y, dout)}
 
 
-def error_ops(
-    name, infer, reference, infer_grad, grad_reference, curvature, variants, attributes=({},)
-):
-    """An error and its gradient, with the cases of both; `variants` are preferred on the CPU."""
-    prefer, prefer_grad = [
-        {**{("cpu", p): (variant,) for p in ("float32", "float64")}, **ON_CUDA}
-        for variant in variants
-    ]
+def error_ops(name, infer, reference, infer_grad, grad_reference, curvature, attributes=({},)):
+    """An error and its gradient, with the cases of both."""
     loss = Op(
         name,
         infer,
@@ -145,7 +142,7 @@ def error_ops(
         + [case("large", x=uniform(-1e3, 1e3, 64), y=normal(64), **a) for a in attributes]
         + [case(x=normal(6, 8, layout="F"), y=normal(6, 8, layout="strided"), **attributes[0])],
         bench=[case(x=normal(*s), y=normal(*s), **attributes[0]) for s in BENCH],
-        prefer=prefer,
+        prefer=PREFER,
     )
     gradient = Op(
         f"{name}_grad",
@@ -160,7 +157,7 @@ def error_ops(
             for a in attributes
         ],
         bench=[case(x=normal(*s), y=normal(*s), dout=normal(*s), **attributes[0]) for s in BENCH],
-        prefer=prefer_grad,
+        prefer=PREFER,
     )
     return loss, gradient
 
@@ -172,7 +169,6 @@ SQUARED_ERROR, SQUARED_ERROR_GRAD = error_ops(
     infer_error_grad,
     squared_grad_reference,
     squared_curvature,
-    ("cpu_numpy", "cpu_numpy"),
 )
 ABSOLUTE_ERROR, ABSOLUTE_ERROR_GRAD = error_ops(
     "absolute_error",
@@ -181,7 +177,6 @@ ABSOLUTE_ERROR, ABSOLUTE_ERROR_GRAD = error_ops(
     infer_error_grad,
     absolute_grad_reference,
     None,
-    ("cpu_numpy", "cpu_numba"),
 )
 HUBER, HUBER_GRAD = error_ops(
     "huber",
@@ -190,7 +185,6 @@ HUBER, HUBER_GRAD = error_ops(
     infer_huber_grad,
     huber_grad_reference,
     huber_curvature,
-    ("cpu_numba", "cpu_numba"),
     ({"delta": 1.0}, {"delta": 0.3}),
 )
 
@@ -300,7 +294,7 @@ BCE_WITH_LOGITS = Op(
     tolerance=WITH_EXP,
     cases=bce_cases(),
     bench=[case(x=normal(*s), y=uniform(0.0, 1.0, *s)) for s in BENCH],
-    prefer=ON_CUDA,
+    prefer=PREFER,
 )
 BCE_WITH_LOGITS_GRAD = Op(
     "bce_with_logits_grad",
@@ -311,5 +305,5 @@ BCE_WITH_LOGITS_GRAD = Op(
     tolerance=WITH_EXP,
     cases=bce_cases(dout=True),
     bench=[case(x=normal(*s), y=uniform(0.0, 1.0, *s), dout=normal(*s)) for s in BENCH],
-    prefer={**{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}, **ON_CUDA},
+    prefer=PREFER,
 )

@@ -115,7 +115,7 @@ COUNT_STEP = Op(
     tolerance=dict.fromkeys(TOLERANCE, Tol(0.0, 0.0, why="whole numbers below 2⁵³")),
     cases=[case(step=integers(0, 9, 1, dtype=np.float64), halt=h) for h in (RUNNING, HALTED)],
     bench=[case(step=integers(0, 9, 1, dtype=np.float64), halt=RUNNING)],
-    prefer={("cuda", "float64"): ("cuda_raw_flat",)},
+    prefer={**PREFER, ("cuda", "float64"): ("cuda_raw_flat",)},
 )
 
 CLIP_BY_NORM = Op(

@@ -268,3 +268,13 @@ def adam_rows_step(
     p, index, g, m, v, lr, step, halt, *, beta1=0.9, beta2=0.999, eps=1e-8
 ):  # fmt: skip
     _adam_rows(p, index, g, m, v, lr, step, halt, float(beta1), float(beta2), float(eps))
+
+
+@kernel
+def _count(step, halt):
+    if halt[0] == 0:
+        step[0] += 1
+
+
+def count_step(step, halt):
+    _count(step, halt)

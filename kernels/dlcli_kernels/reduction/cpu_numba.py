@@ -1,4 +1,4 @@
-"""Sums of contiguous blocks, in double precision throughout.
+"""Sums of contiguous blocks, in double precision throughout, and what was summed spread out again.
 
 Any reduction of neighbouring axes is x (A, R, B) → out (A, B). Where B > 1 the inner loop runs over
 B, contiguous, four rows at a time; where B = 1 it runs along R. Both vectorise; the indices are
@@ -59,6 +59,15 @@ def sum_middle(out, x, total, by):
                 out[n, c] = total[c] * by
 
 
+@kernel
+def spread_middle(out, x):
+    """out (A, R, B) ← x (A, B), R times each."""
+    for n in range(out.shape[0]):
+        for r in range(out.shape[1]):
+            for c in range(out.shape[2]):
+                out[n, r, c] = x[n, c]
+
+
 def blocks(shape, axes):
     """(A, R, B) of a reduction of neighbouring axes; None if the axes are not neighbours."""
     axes = sorted(axes)
@@ -68,12 +77,14 @@ def blocks(shape, axes):
     return math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
 
 
-def supports(op, x, *, axes, keepdims=False):
-    return blocks(x.shape, axes) is not None
+def supports(op, x, *, axes, shape=None, keepdims=False):
+    return blocks(x.shape if shape is None else shape, axes) is not None
 
 
-def workspace(op, x, *, axes, keepdims=False):
+def workspace(op, x, *, axes, shape=None, keepdims=False):
     """The B sums."""
+    if op == "broadcast":
+        return None
     return Spec(blocks(x.shape, axes)[2:], np.dtype(np.float64))
 
 
@@ -89,3 +100,8 @@ def sum(out, x, *, axes, keepdims=False, scratch):
 def mean(out, x, *, axes, keepdims=False, scratch):
     n = math.prod(x.shape[a] for a in axes)
     run(out, x, axes, 1.0 / n if n else math.nan, scratch)
+
+
+def broadcast(out, x, *, shape, axes):
+    a, r, b = blocks(out.shape, axes)
+    spread_middle(out.reshape(a, r, b), x.reshape(a, b))

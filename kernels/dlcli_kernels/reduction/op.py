@@ -168,7 +168,7 @@ BROADCAST = Op(
         case("a scalar", x=normal(), shape=(128, 10), axes=(0, 1)),
         case("per channel", x=normal(128, 32), shape=(128, 26, 26, 32), axes=(1, 2)),
     ],
-    prefer=ON_CUDA,
+    prefer=PREFER,
 )
 
 

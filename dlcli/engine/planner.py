@@ -1,0 +1,108 @@
+"""Makes plans of what is called again and again.
+
+What comes up with the same key is left to the caller twice, so that its kernels are compiled, then
+called twice under a tracer. If both traces are the same, a plan takes over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import executor
+from .arena import Arena
+from .executor import CpuExecutor
+from .plan import Plan
+from .tensor import Tensor
+from .trace import Trace, Tracer
+
+WARM = 2  # calls before the first that is traced
+MOST_TRACES = 5  # of a key, before it is given up
+MOST_PLANS = 16  # keys that are remembered
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.calls, self.traces = 0, 0
+        self.trace: Trace | None = None
+        self.plan: Plan | None = None
+        self.result: Any = None
+        self.passed_on: list[tuple[Tensor, int]] = []  # tensors of it that are what is given
+        self.refusal = ""
+
+
+class Planner:
+    """enabled: without it there are none. watched(): tensors whose memory a plan relies on; where
+    one is elsewhere there is a new plan.
+    """
+
+    def __init__(self, watched: Callable[[], Sequence[Tensor]], *, enabled: bool) -> None:
+        self.watched, self.enabled = watched, enabled
+        self.entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self.arena = Arena()
+
+    def run(
+        self,
+        key: Hashable,
+        given: Sequence[np.ndarray],
+        function: Callable[[], Any],
+        tensors: Callable[[Any], Iterable[Tensor]],
+    ) -> Any:
+        """What function() gives, whose calls depend on the key and on the values of `given` alone,
+        by its plan or under a tracer. None: neither, the function was not called.
+
+        Where a plan makes it, it is the very same object as the last time. tensors(result): those
+        in it that will be read. What the function raises is raised.
+        """
+        device = executor.current()
+        if not self.enabled or not device.plans:
+            return None
+        assert isinstance(device, CpuExecutor)
+        given = [np.asarray(array, order="C") for array in given]
+        places = tuple(id(t.data) for t in self.watched())
+        whole = (key, places, *[(a.shape, a.dtype) for a in given])
+        entry = self.entries.setdefault(whole, _Entry())
+        self.entries.move_to_end(whole)
+        while len(self.entries) > MOST_PLANS:
+            self.entries.popitem(last=False)
+        entry.calls += 1
+        if entry.plan is not None:
+            entry.plan.run(given)
+            for tensor, number in entry.passed_on:
+                tensor.data = given[number]
+            return entry.result
+        if entry.calls <= WARM or entry.refusal:
+            return None
+        result = self._trace(entry, device, given, function)
+        if entry.plan is not None:
+            entry.result = result
+            for tensor in tensors(result):
+                entry.passed_on += [(tensor, k) for k, a in enumerate(given) if tensor.data is a]
+        return result
+
+    def _trace(
+        self,
+        entry: _Entry,
+        device: CpuExecutor,
+        given: Sequence[np.ndarray],
+        function: Callable[[], Any],
+    ) -> Any:
+        tracer = Tracer(device, given)
+        with executor.using(tracer):
+            result = function()
+        before, entry.trace = entry.trace, tracer.finish()
+        entry.traces += 1
+        if entry.trace.refusal:
+            entry.refusal, entry.trace = entry.trace.refusal, None
+        elif before is not None and before.same(entry.trace):
+            try:
+                entry.plan = Plan(entry.trace, device.pool, self.arena)
+            except MemoryError:
+                entry.refusal = "there was no memory for it"
+            entry.trace = None
+        elif entry.traces >= MOST_TRACES:
+            entry.refusal, entry.trace = "it is another list of calls each time", None
+        return result
