@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcli.engine import tape
 from dlcli.engine.planner import Planner
-from dlcli.engine.tensor import Tensor
+from dlcli.engine.tensor import Tensor, on_device
 from dlcli.train.memory import TooLarge
 from dlcli.train.protocol import Batch, Model, Phase
 
@@ -105,6 +105,27 @@ class Repeater:
         """Whose memory a plan relies on."""
         model, kept = self.model, [t for o in self.optimizers if o for t in o.tensors()]
         return [*model.named_parameters().values(), *model.named_buffers().values(), *kept]
+
+
+class Forward:
+    """A model's answers to inputs, by plans where it may be: nothing else is done with it
+    meanwhile. In evaluation mode and without gradients, as by `evaluate.inference`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        both = [*model.named_parameters().values(), *model.named_buffers().values()]
+        self.planner = Planner(lambda: both, enabled=getattr(model, "plan", False))
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """The values of the output; they are the caller's."""
+
+        def call() -> Tensor:
+            return self.model.forward(*[on_device(array) for array in inputs])
+
+        with tape.no_grad():
+            found: Tensor | None = self.planner.run(("forward",), inputs, call, lambda t: [t])
+            return (call() if found is None else found).numpy()
 
 
 def finite(done: Sequence[Done]) -> list[float]:
