@@ -41,17 +41,24 @@ def add_tile(typing, c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, 
     from column to column of A, which may so lie transposed. k ≥ 1.
     """
     signature = types.void(c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k)
-    return signature, lambda *how: _generate(VECTORS, *how)
+    return signature, lambda *how: _generate(ROWS, VECTORS, *how)
 
 
 @intrinsic
 def add_thin_tile(typing, c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k):
     """`add_tile` with a VECTORS-th of the columns: for what is left at the right of a matrix."""
     signature = types.void(c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k)
-    return signature, lambda *how: _generate(1, *how)
+    return signature, lambda *how: _generate(ROWS, 1, *how)
 
 
-def _generate(vectors, context, builder, signature, arguments):
+@intrinsic
+def add_low_tile(typing, c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k):
+    """`add_tile` with one row: for what is left at the bottom of a matrix."""
+    signature = types.void(c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k)
+    return signature, lambda *how: _generate(1, VECTORS, *how)
+
+
+def _generate(rows, vectors, context, builder, signature, arguments):
     """Vectors of sums as values of a loop over k."""
     arrays, (c, a, b) = signature.args, (arguments[i] for i in (0, 3, 7))
     at_c, next_c, at_a, next_a, step_a = (arguments[i] for i in (1, 2, 4, 5, 6))
@@ -86,9 +93,9 @@ def _generate(vectors, context, builder, signature, arguments):
         one = builder.insert_element(none, value, ir.IntType(32)(0))
         return builder.shuffle_vector(one, none, ir.Constant(many, None))
 
-    tile = [(i, j) for i in range(ROWS) for j in range(vectors)]
-    rows_c = [moved(bases[0], at_c, builder.mul(next_c, index(i))) for i in range(ROWS)]
-    rows_a = [moved(bases[1], at_a, builder.mul(next_a, index(i))) for i in range(ROWS)]
+    tile = [(i, j) for i in range(rows) for j in range(vectors)]
+    rows_c = [moved(bases[0], at_c, builder.mul(next_c, index(i))) for i in range(rows)]
+    rows_a = [moved(bases[1], at_a, builder.mul(next_a, index(i))) for i in range(rows)]
     first_b = moved(bases[2], at_b)
     before = {at: load(rows_c[at[0]], at[1]) for at in tile}
     entry = builder.block

@@ -44,9 +44,12 @@ RUNS, RUNS_WITH_LENGTHS = runs(SIZES, LARGE), runs(LENGTHS, LARGE_LENGTHS)
 
 
 def grain(*specs, **attrs):
-    """Ranges of 16 to 32 sequences: fewer make the products thin, more keep threads idle."""
+    """Equal ranges, which two or four threads share: of fewer than 16 sequences the products are
+    thin, with more than 32 threads are idle. A remainder would keep one of them waiting.
+    """
     n = next(s.shape[0] for s in specs if s is not None)
-    return 16 if n <= 2 * MOST_ROWS else MOST_ROWS
+    ranges = 1 if n <= MOST_ROWS // 2 else 2 if n < 2 * MOST_ROWS else 4 * -(-n // (4 * MOST_ROWS))
+    return -(-n // ranges)
 
 
 def check(op, z, w, lengths, sequences=(), states=()):
