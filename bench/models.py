@@ -3,7 +3,7 @@
     python bench/models.py [--work cnn:128 …] [--threads 2] [--compiled] [-o results/models.json]
 
 A work is a model's name, "infer-" and one for its logits, or "resnet-convs", with the size of its
-batch. PyTorch counts twice. *Installed*: as a user writes it, contiguous, plain Adam. *Tuned*: the
+batch; "dcgan-clusters" has the clusters that it has by default, and PyTorch's has not. PyTorch counts twice. *Installed*: as a user writes it, contiguous, plain Adam. *Tuned*: the
 fastest of its memory formats and Adams, with denormals flushed to zero and freed memory kept by the
 allocator. With --compiled also under torch.compile, tuned. A ratio above 1 means that ours is
 faster; every ratio is of times of the same run.
@@ -32,7 +32,8 @@ from worker import FREE  # noqa: E402
 
 WORKS = (
     *("cnn:32", "cnn:128", "cnn:512", "cnn-small:128", "cnn-small:512", "infer-cnn:128"),
-    *("lstm:32", "lstm:128", "text-lstm:32", "char-lm:50", "dcgan:64", "resnet-convs:32"),
+    *("mlp:128", "lstm:32", "lstm:128", "text-lstm:32", "char-lm:50"),
+    *("dcgan:64", "dcgan-clusters:64", "resnet-convs:32"),
 )
 SECONDS = 0.15  # that a turn takes at least
 CALIBRATION = 3  # turns of each tuned form, of which the fastest goes on

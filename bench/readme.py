@@ -33,21 +33,36 @@ def accuracy(result: dict[str, Any]) -> list[str]:
 
 
 def models(result: dict[str, Any]) -> list[str]:
-    """Milliseconds per training step, ours and PyTorch's best."""
-    machine = result["machine"]
+    """Milliseconds per step, ours and PyTorch's in its forms, and the ratios."""
+    machine, first = result["machine"], result["rows"][0]
     lines = [
-        f"{machine['cpu']}, {result['rows'][0]['threads']} threads, PyTorch {machine['torch']}.",
+        f"{machine['cpu']}, {first['threads']} threads, PyTorch {machine['torch']}.",
         "",
-        "| model | batch | ours, ms | PyTorch, ms | ratio (95 %) | its best form |",
-        "|---|---|---|---|---|---|",
+        "| work | batch | ours, ms | installed, ms | ratio (95 %) | tuned, ms | ratio (95 %)"
+        " | compiled, ms | ratio (95 %) |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
-        times, best = row["milliseconds"], row["best_of_torch"]
-        low, high = row["interval"]
-        lines.append(
-            f"| `{row['model']}` | {row['batch']} | {times['dlcli']:.2f} | {times[best]:.2f} "
-            f"| {row['ratio']:.2f} ({low:.2f}–{high:.2f}) | {best.removeprefix('torch ')} |"
-        )
+        cells = [f"`{row['work']}`", str(row["batch"]), f"{row['milliseconds']['dlcli']:.2f}"]
+        for form in ("installed", "tuned", "compiled"):
+            if form in row["ratios"]:
+                value, low, high = row["ratios"][form]
+                cells.append(f"{row['milliseconds'][form]:.2f}")
+                cells.append(f"{value:.2f} ({low:.2f}–{high:.2f})")
+            else:
+                cells += ["–", "–"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def processes(result: dict[str, Any]) -> list[str]:
+    """Whole trainings: seconds and peak memory."""
+    lines = ["| | seconds | peak MiB | ratio (95 %) |", "|---|---|---|---|"]
+    names = {"dlcli": "`dlcli train`", "installed": "PyTorch, installed", "tuned": "PyTorch, tuned"}
+    for key, name in names.items():
+        row = result["rows"][key]
+        lead = "{:.2f} ({:.2f}–{:.2f})".format(*row["ratio"]) if "ratio" in row else ""
+        lines.append(f"| {name} | {row['seconds']:.2f} | {row['peak_mib']:.0f} | {lead} |")
     return lines
 
 
@@ -64,6 +79,7 @@ def _of(name: str, write: Callable[[dict[str, Any]], list[str]]) -> Callable[[],
 TABLES: dict[str, Callable[[], list[str]]] = {
     "accuracy": _of("accuracy", accuracy),
     "models": _of("models", models),
+    "processes": _of("cli", processes),
     "gpu": gpu,
 }
 

@@ -29,23 +29,24 @@ def batch_of(work: str, n: int) -> tuple[np.ndarray, ...]:
         ids = rng.integers(0, IDS, (n, WINDOW + 1))
         wanted = np.ascontiguousarray(ids[:, 1:]).reshape(-1)
         return np.ascontiguousarray(ids[:, :-1]), np.ones(n, np.float32), wanted
-    if work == "dcgan":
+    if work.startswith("dcgan"):
         x = rng.uniform(-1, 1, (n, SIDE, SIDE, 3)).astype(np.float32)
         return x, np.zeros(n, np.int64)
     return rng.standard_normal((n, *IMAGE)).astype(np.float32), rng.integers(0, CLASSES, n)
 
 
 def model_of(work: str) -> Any:
-    """Our model, without dropout and without what PyTorch's has not."""
+    """Our model, without dropout and without what PyTorch's has not; dcgan-clusters has it."""
     from dlcli.models import catalog
 
     shapes: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
         "text-lstm": ((LENGTH, WORDS), SENTIMENTS, {"dropout": 0.0}),
         "char-lm": ((WINDOW, IDS), 0, {"dropout": 0.0, "hidden": 256, "layers": 2}),
         "dcgan": ((SIDE, SIDE, 3), 1, {"clusters": 0}),
+        "dcgan-clusters": ((SIDE, SIDE, 3), 1, {}),
     }
     shape, classes, settings = shapes.get(work, (IMAGE, CLASSES, {}))
-    module = catalog.load(work)
+    module = catalog.load(work.removesuffix("-clusters"))
     model = module.build(module.Config(**settings), shape, classes, seed=0)
     model.plan = catalog.plans(module)
     return model

@@ -194,6 +194,6 @@ def step_of(work: str, n: int, threads: int, form: dict[str, bool]) -> Callable[
         return convolutions(n, form)
     if work == "char-lm":
         return characters(n, form)
-    if work == "dcgan":
+    if work.startswith("dcgan"):
         return game(n, form)
     return classifier(work.removeprefix("infer-"), n, form, not work.startswith("infer-"))

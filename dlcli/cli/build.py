@@ -86,6 +86,7 @@ def restore(path: Path, file: Path | None, *, which: str = "best") -> Trained:
     model's code is not given.
     """
     from dlcli.data import kind as kinds
+    from dlcli.models import catalog
     from dlcli.train import checkpoint
     from dlcli.train.run import RunDir
 
@@ -105,6 +106,7 @@ def restore(path: Path, file: Path | None, *, which: str = "best") -> Trained:
     shape, classes = tuple(info["input_shape"]), list(info["classes"])
     made = _config_of(path, module, info)
     model = module.build(made, shape, len(classes), seed=0)
+    model.plan = catalog.plans(module)
     checkpoint.restore(model, kept)
     model.eval()
     encoder = kind.from_json(info["normalize"], shape)

@@ -17,7 +17,8 @@ from dlcli.models import catalog
 from dlcli.train import prepare
 from dlcli.train.step import Stepper
 
-TIMED = 5  # steps, after one that compiles and allocates
+TIMED = 5  # steps
+BEFORE = 5  # steps that compile, allocate, and are made a plan of
 MIB = 1 << 20
 
 
@@ -80,16 +81,17 @@ def _measure(stepper: Stepper, loader: Any, recipe: Any) -> tuple[float, int | N
     lr = recipe.resolved_lr()
     times, losses, peak = [], [], 0
     stepper.model.train()
-    batches = list(islice(loader.epoch(0), TIMED + 2))
-    for number in range(TIMED + 2):
-        if number == TIMED + 1:
-            tracemalloc.start()  # it slows a step down, so the last one is not timed
+    batches = list(islice(loader.epoch(0), BEFORE + TIMED + 1))
+    for number in range(BEFORE + TIMED + 1):
+        if number == 1:
+            tracemalloc.start()  # a step of its own: it is slower, and a plan's memory stays
         began = time.perf_counter()
         loss, _, _ = stepper.step([batches[number % len(batches)]], lr, number)
         times.append(time.perf_counter() - began)
         losses.append(loss)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    timed = sorted(times[1 : TIMED + 1])
+        if number == 1:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    timed = sorted(times[BEFORE : BEFORE + TIMED])
     here = executor.current().device == "cpu"
-    return timed[TIMED // 2], peak if here else None, losses[: TIMED + 1]
+    return timed[TIMED // 2], peak if here else None, losses

@@ -11,7 +11,7 @@ import click
 
 from dlcli.cli import output
 from dlcli.cli.config import default_of
-from dlcli.cli.options import command, data_dir, group, output_options
+from dlcli.cli.options import Number, command, data_dir, group, output_options
 from dlcli.errors import UsageError
 
 
@@ -39,14 +39,36 @@ def list_() -> None:
 @command(
     "show",
     parent=main,
-    examples=["dlcli models show cnn", "dlcli models show cnn-small --data digits --json"],
+    examples=[
+        "dlcli models show cnn",
+        "dlcli models show cnn-small --data digits --json",
+        "dlcli models show mlp --plan",
+    ],
 )
 @click.argument("name")
 @click.option("--data", help="The dataset it is built for [default: digits, or sst2 for texts].")
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Each kernel of a training step: where it writes, how long it takes.",
+)
+@click.option("--batch-size", type=Number(int, 1), help="Of that step [default: the recipe's].")
+@click.option("--threads", type=Number(int, 1, 1024), help="Of that step [default: every core].")
 @output_options
 @data_dir
-def show(name: str, data: str | None, data_dir: Path | None) -> None:
-    """Shows a model: its settings, and its layers as they are built for a dataset."""
+def show(
+    name: str,
+    data: str | None,
+    plan: bool,
+    batch_size: int | None,
+    threads: int | None,
+    data_dir: Path | None,
+) -> None:
+    """Shows a model: its settings, and its layers as they are built for a dataset.
+
+    With --plan the dataset is read and steps are taken; times are of each kernel by itself, and
+    shares are those of the roofline that this machine reaches.
+    """
     from dlcli.cli import build
     from dlcli.data import catalog as datasets
     from dlcli.models import catalog
@@ -59,6 +81,12 @@ def show(name: str, data: str | None, data_dir: Path | None) -> None:
         why = f"the samples of {about.name} are {about.kind.many}"
         raise UsageError(f"{name} takes {kind.many}", why=why)
     model = module.build(module.Config(), about.shape, len(about.classes), seed=0)
+    if plan:
+        from dlcli.cli import plan_table
+
+        source = {"source": about.name}
+        plan_table.show(name, module, build.dataset(source, data_dir, kind), batch_size, threads)
+        return
     rows = catalog.summary(model, about.shape)
     total = sum(row.parameters for row in rows)
     if output.settings.json:

@@ -7,6 +7,7 @@ its own memory, and is overwritten when the plan runs again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from .trace import GIVEN, HOSTED, KEPT, MADE, Call, HostCall, Place, Trace
 class Native:
     """Programs one after the other: `how_many` from the word `first` of the plan's on."""
 
-    def __init__(self, first: int) -> None:
-        self.first, self.how_many, self.scratch = first, 0, 0
+    def __init__(self, first: int, how_many: int = 0, scratch: int = 0) -> None:
+        self.first, self.how_many, self.scratch = first, how_many, scratch
 
     def run(self, plan: Plan, given: Sequence[np.ndarray]) -> None:
         plan.pool.perform_all(plan.address + 8 * self.first, self.how_many, self.scratch)
@@ -68,6 +69,7 @@ class Plan:
         self._in_arena: list[tuple[int, int]] = []  # word, offset
         self._in_given: dict[int, list[tuple[int, int]]] = {}
         self.steps: list[Native | Python | Host] = []
+        self._alone: list[Native | Python | Host] = []  # each call by itself
         for i, call in enumerate(trace.calls):
             self._append(i, call)
         self.words = np.array(self._words, np.int64)
@@ -90,6 +92,27 @@ class Plan:
             self.words[words] = given[k].ctypes.data + offsets
         for step in self.steps:
             step.run(self, given)
+
+    def timed(self, given: Sequence[np.ndarray], repeats: int) -> list[float]:
+        """Median seconds of each call by itself, all of them in their order `repeats` times. A call
+        from Python, about two microseconds, is a part of it.
+        """
+        times = np.empty((repeats, len(self._alone)))
+        self.run(given)
+        for row in times:
+            for i, call in enumerate(self._alone):
+                begun = perf_counter()
+                call.run(self, given)
+                row[i] = perf_counter() - begun
+        return list(np.median(times, axis=0))
+
+    def where(self, place: Place | None) -> str:
+        """Where something lies, in words: its KiB of the arena, or what else it is."""
+        if place is None or place.kind == KEPT:
+            return "" if place is None else "kept"
+        if place.kind == MADE and place.number not in self.trace.alive:
+            return f"{(self._offsets[place.number] + place.offset) / 1024:,.0f}"
+        return {GIVEN: "batch", HOSTED: "host"}.get(place.kind, "result")
 
     def array(self, place: Place | None, given: Sequence[np.ndarray]) -> np.ndarray | None:
         """The array at a place."""
@@ -129,11 +152,13 @@ class Plan:
 
     def _append(self, i: int, call: Call | HostCall) -> None:
         if isinstance(call, HostCall):
-            self.steps.append(Host(call))
+            self._alone.append(Host(call))
+            self.steps.append(self._alone[-1])
             return
         launch = call.launch
         if launch.program is None or not all(p is None or _is_plain(p) for p in call.ins):
-            self.steps.append(Python(call))
+            self._alone.append(Python(call))
+            self.steps.append(self._alone[-1])
             return
         if not self.steps or not isinstance(self.steps[-1], Native):
             self.steps.append(Native(len(self._words)))
@@ -141,6 +166,7 @@ class Plan:
         assert isinstance(native, Native)
         native.how_many += 1
         native.scratch = max(native.scratch, launch.program.scratch)
+        self._alone.append(Native(len(self._words), 1, launch.program.scratch))
         self._words.append(launch.program.address)
         for place in (*call.outs, *call.ins):
             self._operand(place)

@@ -16,7 +16,7 @@ from dlcli import nn
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError, did_you_mean
-from dlcli.models.parts.jitter import Jitter, Tint
+from dlcli.models.parts.jitter import Jitter, Paste, Tint
 from dlcli.models.parts.patches import patches
 from dlcli.models.parts.repaint import answers, distance, first, second
 from dlcli.models.parts.rules import Rule, rule
@@ -46,7 +46,8 @@ class Config:
     """width: channels of the generator's largest map. critic: of the discriminator's, halved
     `strided` times. l1: weight of the mean absolute error. dropout: in the generator. loss:
     non-saturating, min-max, lsgan or wgan. jitter: whether training pictures are moved and
-    mirrored. tint: how much the light of the given picture varies in training, for photos.
+    mirrored. paste: the share of them that get a part of another pair. tint: how much the light of
+    the given picture varies in training, for photos.
     norm: of the generator, "none" or "instance". decay: of the generator's averaged weights.
     """
 
@@ -57,6 +58,7 @@ class Config:
     dropout: float = 0.3
     loss: str = "non-saturating"
     jitter: bool = True
+    paste: float = 0.0
     tint: float = 0.0
     norm: str = "none"
     decay: float = 0.998
@@ -81,6 +83,7 @@ class Repainter(nn.Module):
         self.generator, self.critic, self.rule = generator, critic, rule
         self.l1, self.ways, self.shown = config.l1, WAYS, LABELS
         self.jitter = Jitter() if config.jitter else None
+        self.paste = Paste(config.paste) if config.paste else None
         self.tint = Tint(config.tint) if config.tint else None
         self.average = nn.Average(generator, config.decay)
         self._last: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
@@ -103,7 +106,7 @@ class Repainter(nn.Module):
 
     def make(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """A batch's pictures, what is made of them, and the truth: each (N, H, W, C)."""
-        both = batch.x if self.jitter is None else made_on_host(self._moved, batch.x)
+        both = made_on_host(self._varied, batch.x)
         given, truth = made_on_host(self._seen, both), made_on_host(second, both)
         if self.training:
             made = self.generator(given)
@@ -113,10 +116,11 @@ class Repainter(nn.Module):
         self._last = batch, (given, made, truth)
         return given, made, truth
 
-    def _moved(self, x: np.ndarray) -> np.ndarray:
-        """Pairs of pictures; in training moved and mirrored."""
-        assert self.jitter is not None
-        return self.jitter(x) if self.training else x
+    def _varied(self, x: np.ndarray) -> np.ndarray:
+        """Pairs of pictures; in training moved and mirrored, with parts of others."""
+        for vary in (self.jitter, self.paste) if self.training else ():
+            x = x if vary is None else vary(x)
+        return x
 
     def _seen(self, x: np.ndarray) -> np.ndarray:
         """Those that are given of pairs; in training in another light."""
@@ -194,8 +198,9 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
     """The model for pictures (H, W, C) = shape. UsageError for settings or sizes that make none."""
     height, width, channels = shape
     whole = min(config.width, config.critic, config.strided) >= 1 and config.l1 >= 0
-    if not whole or not 0 <= config.decay < 1 or not 0 <= config.dropout < 1:
-        why = "width, critic and strided ≥ 1, l1 ≥ 0, 0 ≤ dropout < 1, 0 ≤ decay < 1"
+    shares = 0 <= config.decay < 1 and 0 <= config.dropout < 1 and 0 <= config.paste <= 1
+    if not whole or not shares:
+        why = "width, critic and strided ≥ 1, l1 ≥ 0, 0 ≤ dropout, decay < 1, 0 ≤ paste ≤ 1"
         raise UsageError("pix2pix: its settings make no network", why=why)
     if config.norm not in NORMS:
         why = f"there is no norm {config.norm!r}"

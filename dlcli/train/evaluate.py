@@ -18,6 +18,7 @@ from dlcli.errors import CheckpointError, DataError
 from dlcli.train import jsonfile, metrics
 from dlcli.train.metrics import top_classes
 from dlcli.train.protocol import Model
+from dlcli.train.repeated import Forward
 from dlcli.train.scores import Scores
 from dlcli.train.task import Table
 
@@ -223,9 +224,10 @@ def evaluate(
     confusion = np.zeros((k, k), dtype=np.int64)
     rarest = int(np.argmin(np.bincount(split.labels, minlength=k)))
     loader = Loader(split, normalize, batch_size, workers=workers)
+    forward = Forward(model)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
-            logits = _logits(model, batch.inputs, k)
+            logits = _logits(forward(batch.inputs), k)
             hits = metrics.top_k_hits(logits, batch.y, ks)
             if shares is not None:
                 shares[batch.indices] = np.exp(metrics.log_softmax(logits))
@@ -281,11 +283,11 @@ def predict_proba(
     """
     if not len(samples):
         raise ValueError("no samples, and so no number of classes")
-    parts = []
+    parts, forward = [], Forward(model)
     with inference(model):
         for start in range(0, len(samples), batch_size):
             inputs = as_inputs(normalize(samples[start : start + batch_size]))
-            parts.append(np.exp(metrics.log_softmax(_logits(model, inputs))))
+            parts.append(np.exp(metrics.log_softmax(_logits(forward(inputs)))))
     return np.concatenate(parts)
 
 
@@ -297,9 +299,8 @@ def attention(model: Any, samples: Any, encode: Transform) -> np.ndarray:
     return weights
 
 
-def _logits(model: Model, inputs: Sequence[np.ndarray], classes: int | None = None) -> np.ndarray:
-    """(B, K) on the host. CheckpointError: the model's output is not one score per class."""
-    logits = model.forward(*[on_device(array) for array in inputs]).numpy()
+def _logits(logits: np.ndarray, classes: int | None = None) -> np.ndarray:
+    """(B, K). CheckpointError: the model's output is not one score per class."""
     if logits.ndim != 2 or (classes is not None and logits.shape[1] != classes):
         raise CheckpointError(
             "the model does not fit the data",

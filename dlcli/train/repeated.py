@@ -64,7 +64,7 @@ class Repeater:
         key = "step", *[phase.name for phase, _ in due]
         try:
             found: list[Done] | None = self.planner.run(
-                key, _arrays(batch), lambda: self._whole(due, batch, done), _outputs
+                key, arrays_of(batch), lambda: self._whole(due, batch, done), _outputs
             )
         except MemoryError:
             if done:
@@ -77,7 +77,7 @@ class Repeater:
     def measure(self, batch: Batch) -> Iterable[Measured]:
         """The losses and outputs of all phases, by a plan where there is one."""
         found: list[Measured] | None = self.planner.run(
-            ("measure",), _arrays(batch), lambda: list(self._losses(batch)), _outputs
+            ("measure",), arrays_of(batch), lambda: list(self._losses(batch)), _outputs
         )
         return self._losses(batch) if found is None else found
 
@@ -156,7 +156,7 @@ def others_frozen(phase: Phase, phases: Sequence[Phase]) -> Iterator[None]:
             tensor.requires_grad = True
 
 
-def _arrays(batch: Any) -> list[np.ndarray]:
+def arrays_of(batch: Any) -> list[np.ndarray]:
     """What of a batch a model may take."""
     shares = getattr(batch, "shares", None)
     return [*batch.inputs, batch.y, *([] if shares is None else [shares])]

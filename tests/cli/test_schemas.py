@@ -118,6 +118,7 @@ CALLS = {
     "report": ("report", "RUN", "-o", "r.html"),
     "models list": ("models", "list"),
     "models show": ("models", "show", "cnn"),
+    "models show --plan": ("models", "show", "mlp", "--plan", "--batch-size", "9"),
     "data list": ("data", "list"),
     "data show": ("data", "show", "digits"),
     "data show, samples": ("data", "show", "digits", "-n", "3"),

@@ -1,5 +1,5 @@
-"""Pictures moved, stretched and mirrored, or in another light, otherwise each time: more of them
-than there are.
+"""Pictures moved, stretched and mirrored, in another light, or with a part of another one,
+otherwise each time: more of them than there are.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import numpy as np
 from dlcli import nn
 
 MARGIN = 8  # one in so many pixels is as far as a picture is continued by its mirror image
+LEAST = 0.25  # of a side, for what is pasted
 STRETCH = 0.2  # at most: longer or shorter, in each direction by itself
 
 
@@ -50,6 +51,33 @@ class Tint(nn.Stream):
         gain, shift = (self.by * (2 * self.next().uniform(2 * n, c) - 1)).reshape(2, n, 1, 1, c)
         lit: np.ndarray = np.clip(x * (1 + gain) + shift, -1, 1).astype(x.dtype)
         return lit
+
+
+class Paste(nn.Stream):
+    """(N, …, H, W, C) on the host: a share of the samples get, at its own place, a rectangle of the
+    next one, with all pictures that belong to it; of a quarter to all of either side (after CutMix,
+    Yun et al. 2019).
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, *inputs: np.ndarray) -> np.ndarray:
+        (x,) = inputs
+        height, width = x.shape[-3:-1]
+        out = x.copy()
+        for i, (whether, *sides, top, left) in enumerate(self.next().uniform(len(x), 5)):
+            if whether >= self.share:
+                continue
+            h, w = (
+                int(size * (LEAST + (1 - LEAST) * side))
+                for size, side in zip((height, width), sides, strict=True)
+            )
+            y, z = int(top * (height - h + 1)), int(left * (width - w + 1))
+            part = (i, ..., slice(y, y + h), slice(z, z + w), slice(None))
+            out[part] = x[((i + 1) % len(x), *part[1:])]
+        return out
 
 
 def _line(x: np.ndarray, axis: int, n: int, stretch: float, place: float) -> np.ndarray:
