@@ -3,10 +3,11 @@
     python bench/models.py [--work cnn:128 …] [--threads 2] [--compiled] [-o results/models.json]
 
 A work is a model's name, "infer-" and one for its logits, or "resnet-convs", with the size of its
-batch; "dcgan-clusters" has the clusters that it has by default, and PyTorch's has not. PyTorch counts twice. *Installed*: as a user writes it, contiguous, plain Adam. *Tuned*: the
-fastest of its memory formats and Adams, with denormals flushed to zero and freed memory kept by the
-allocator. With --compiled also under torch.compile, tuned. A ratio above 1 means that ours is
-faster; every ratio is of times of the same run.
+batch; "dcgan-clusters" has the clusters that it has by default, and PyTorch's has not. PyTorch
+counts twice. *Installed*: as a user writes it, contiguous, plain Adam. *Tuned*: the fastest of its
+memory formats and Adams, with denormals flushed to zero and freed memory kept by the allocator.
+With --compiled also under torch.compile, tuned. A ratio above 1 means that ours is faster; every
+ratio is of times of the same run.
 """
 
 from __future__ import annotations
