@@ -58,8 +58,7 @@ class Arena:
     def hold(self, nbytes: int) -> None:
         """Has room for so many bytes from now on, elsewhere perhaps. MemoryError."""
         if nbytes > len(self.memory):
-            self.memory = np.empty(0, np.uint8)  # both need not be there at once
-            raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+            raw = np.empty(nbytes + ALIGNMENT, np.uint8)  # without room the old one stays
             shift = -raw.ctypes.data % ALIGNMENT
             self.memory = raw[shift : shift + nbytes]
             self.begin = self.memory.ctypes.data

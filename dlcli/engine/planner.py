@@ -21,7 +21,7 @@ from .trace import Trace, Tracer
 
 WARM = 2  # calls before the first that is traced
 MOST_TRACES = 5  # of a key, before it is given up
-MOST_PLANS = 16  # keys that are remembered
+MOST_PLANS = 64  # keys that are remembered
 
 
 class _Entry:
@@ -35,18 +35,17 @@ class _Entry:
 
 
 class Planner:
-    """enabled: without it there are none. watched(): tensors whose memory a plan relies on; where
-    one is elsewhere there is a new plan.
-    """
+    """enabled: without it there are none."""
 
-    def __init__(self, watched: Callable[[], Sequence[Tensor]], *, enabled: bool) -> None:
-        self.watched, self.enabled = watched, enabled
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
         self.entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self.arena = Arena()
 
     def run(
         self,
         key: Hashable,
+        watched: Iterable[Tensor],
         given: Sequence[np.ndarray],
         function: Callable[[], Any],
         tensors: Callable[[Any], Iterable[Tensor]],
@@ -54,7 +53,8 @@ class Planner:
         """What function() gives, whose calls depend on the key and on the values of `given` alone,
         by its plan or under a tracer. None: neither, the function was not called.
 
-        Where a plan makes it, it is the very same object as the last time. tensors(result): those
+        Where a plan makes it, it is the very same object as the last time. watched: tensors whose
+        memory a plan relies on; where one is elsewhere there is a new plan. tensors(result): those
         in it that will be read. What the function raises is raised.
         """
         device = executor.current()
@@ -62,7 +62,7 @@ class Planner:
             return None
         assert isinstance(device, CpuExecutor)
         given = [np.asarray(array, order="C") for array in given]
-        places = tuple(id(t.data) for t in self.watched())
+        places = tuple([id(t.data) for t in watched])
         whole = (key, places, *[(a.shape, a.dtype) for a in given])
         entry = self.entries.setdefault(whole, _Entry())
         self.entries.move_to_end(whole)

@@ -50,11 +50,16 @@ class Repeater:
 
     def __init__(self, model: Model, phases: Sequence[Phase], optimizers: Sequence[Any]) -> None:
         self.model, self.phases, self.optimizers = model, phases, optimizers
-        self.planner = Planner(self._watched, enabled=getattr(model, "plan", False))
+        self.planner = Planner(enabled=getattr(model, "plan", False))
+        self._moved = [t for o in optimizers if o is not None for t in o.tensors()]
+        if self.planner.enabled:
+            self._moved += model.named_parameters().values()
 
-    def step(self, due: Sequence[tuple[Phase, Any]], batch: Batch, lr: float) -> list[Done] | None:
+    def step(
+        self, due: Sequence[tuple[Phase, Any]], batch: Batch, lr: float, buffers: Sequence[Tensor]
+    ) -> list[Done] | None:
         """A step by its plan, or one that a plan is to be made of. None: it is neither, and nothing
-        was done.
+        was done. buffers: the model's.
 
         MemoryError: it does not fit into memory, no phase has moved anything. TooLarge: some have.
         """
@@ -64,7 +69,11 @@ class Repeater:
         key = "step", *[phase.name for phase, _ in due]
         try:
             found: list[Done] | None = self.planner.run(
-                key, arrays_of(batch), lambda: self._whole(due, batch, done), _outputs
+                key,
+                [*self._moved, *buffers],
+                arrays_of(batch),
+                lambda: self._whole(due, batch, done),
+                _outputs,
             )
         except MemoryError:
             if done:
@@ -77,7 +86,11 @@ class Repeater:
     def measure(self, batch: Batch) -> Iterable[Measured]:
         """The losses and outputs of all phases, by a plan where there is one."""
         found: list[Measured] | None = self.planner.run(
-            ("measure",), arrays_of(batch), lambda: list(self._losses(batch)), _outputs
+            ("measure",),
+            [*self._moved, *self.model.named_buffers().values()],
+            arrays_of(batch),
+            lambda: list(self._losses(batch)),
+            _outputs,
         )
         return self._losses(batch) if found is None else found
 
@@ -101,11 +114,6 @@ class Repeater:
         for phase in self.phases:
             yield phase, *phase.loss(batch)
 
-    def _watched(self) -> list[Tensor]:
-        """Whose memory a plan relies on."""
-        model, kept = self.model, [t for o in self.optimizers if o for t in o.tensors()]
-        return [*model.named_parameters().values(), *model.named_buffers().values(), *kept]
-
 
 class Forward:
     """A model's answers to inputs, by plans where it may be: nothing else is done with it
@@ -114,8 +122,8 @@ class Forward:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        both = [*model.named_parameters().values(), *model.named_buffers().values()]
-        self.planner = Planner(lambda: both, enabled=getattr(model, "plan", False))
+        self.watched = [*model.named_parameters().values(), *model.named_buffers().values()]
+        self.planner = Planner(enabled=getattr(model, "plan", False))
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The values of the output; they are the caller's."""
@@ -124,7 +132,9 @@ class Forward:
             return self.model.forward(*[on_device(array) for array in inputs])
 
         with tape.no_grad():
-            found: Tensor | None = self.planner.run(("forward",), inputs, call, lambda t: [t])
+            found: Tensor | None = self.planner.run(
+                ("forward",), self.watched, inputs, call, lambda t: [t]
+            )
             return (call() if found is None else found).numpy()
 
 

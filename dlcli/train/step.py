@@ -128,7 +128,7 @@ class Stepper:
     ) -> dict[str, float] | None:
         """The sums of all figures of a step that is repeated, None if it is not: see `Repeater`."""
         try:
-            done = self.repeater.step(due, batch, lr)
+            done = self.repeater.step(due, batch, lr, kept.tensors)
         except MemoryError as error:
             kept.restore()
             self._forget()
@@ -270,3 +270,8 @@ class Kept:
         """Puts the copies back."""
         for tensor, data in self.buffers:
             tensor.data[...] = data
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Those that were copied."""
+        return [tensor for tensor, _ in self.buffers]

@@ -1,5 +1,6 @@
 """Where blocks lie that are not all in use at the same time."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,16 @@ def test_no_more_is_taken_than_by_all_and_no_less_than_by_those_in_use_at_once(f
 def test_blocks_that_follow_each_other_share_their_memory():
     _, end = lay_out([Block(640, i, i + 1) for i in range(50)])
     assert end == 2 * 640
+
+
+def test_where_there_is_no_room_the_memory_of_before_stays():
+    arena = Arena()
+    arena.hold(100)
+    arena.memory[:] = 7
+    begin = arena.begin
+    with pytest.raises(MemoryError):
+        arena.hold(1 << 60)
+    assert (arena.begin, len(arena.memory), arena.memory.sum()) == (begin, 100, 700)
 
 
 def test_an_arena_grows_and_never_shrinks():
