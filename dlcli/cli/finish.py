@@ -17,6 +17,7 @@ from dlcli.train.loop import Trainer
 from dlcli.train.task import Trained
 
 CURVES = "curves.png"
+MIB = 1 << 20
 BATCH = 256  # samples at a time; the figures do not depend on it
 
 
@@ -61,6 +62,8 @@ def fit(
         "seconds": summary.seconds,
         "images_per_second": summary.images_per_second,
         "skipped": summary.skipped,
+        "waited": summary.waited,
+        "peak_bytes": summary.peak_bytes,
         "best": summary.best,
         "last": summary.last,
         "test": _known(test.figures, task) if test else None,
@@ -173,7 +176,10 @@ def _show(found: Mapping[str, Any], tested: int, many: str, task: Any, summary: 
         ("stopped", f"{done or summary.stop}: {found['epochs']} epochs, {found['steps']:,} steps")
     ]
     speed = f"{found['images_per_second']:,.0f} {many}/s" if found["images_per_second"] else ""
-    rows.append(("trained for", f"{found['seconds']:.1f} s  {speed}".rstrip()))
+    waited = f"{found['waited']:.1%} of it waiting for data" if speed else ""
+    rows.append(("trained for", f"{found['seconds']:.1f} s  {speed}  {waited}".rstrip()))
+    if found["peak_bytes"]:
+        rows.append(("memory", f"{found['peak_bytes'] / MIB:,.0f} MiB at most"))
     if found["skipped"]:
         rows.append(("skipped", f"{found['skipped']:,} steps that were not finite: skipped.jsonl"))
     best = found["best"]

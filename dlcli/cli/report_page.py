@@ -16,6 +16,7 @@ from dlcli.cli import output, run_facts
 from dlcli.cli.report_contents import Contents, Picture
 from dlcli.cli.report_style import STYLE
 
+MIB = 1 << 20
 MOST_ROWS = 200  # of epochs; more are thinned out
 MOST_ITEMS = 100  # of a list of an evaluation
 PAGE = Template("""<!DOCTYPE html>
@@ -205,7 +206,19 @@ def _epochs(contents: Contents) -> str:
     marked = next((i for i, r in enumerate(shown) if at is not None and r.get("step") == at), None)
     rows = [[*(r.get(name) for name in columns), _seconds(r)] for r in shown]
     note = "" if step == 1 else f"<p>Every {step}th of {len(records):,}, the best and the last.</p>"
-    return note + table([*columns, "seconds"], rows, marked)
+    return note + table([*columns, "seconds"], rows, marked) + _spent(records)
+
+
+def _spent(records: Sequence[Mapping[str, Any]]) -> str:
+    """How long no batch was ready, and the most memory, where the records say so."""
+    timings = [t for r in records if isinstance(t := r.get("timing"), dict)]
+    keys = ("waited", "seconds")
+    known = [t for t in timings if all(isinstance(t.get(key), float) for key in keys)]
+    waited, seconds = (math.fsum(t[key] for t in known) for key in keys)
+    peaks = [v for t in timings if isinstance(v := t.get("peak_bytes"), int)]
+    found = {"waiting for data": f"{waited / seconds:.1%}"} if seconds else {}
+    found |= {"memory, at most": f"{max(peaks) / MIB:,.0f} MiB"} if peaks else {}
+    return _pairs(found)
 
 
 def _seconds(record: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ class Loader:
             split, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last
         )
         self.prefetch, self.workers = prefetch, workers
+        self.waited = 0.0  # seconds in which a batch was wanted and not ready
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -116,7 +118,10 @@ class Loader:
         upcoming = iter(range(start, len(self)))
         if not (self.prefetch and self.workers):
             for number in upcoming:
-                yield self._batch(order, number)
+                begun = perf_counter()
+                batch = self._batch(order, number)
+                self.waited += perf_counter() - begun
+                yield batch
             return
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix=THREAD_NAME)
         waiting: deque[Future[Batch]] = deque()
@@ -124,7 +129,9 @@ class Loader:
             for number in islice(upcoming, max(self.prefetch, self.workers)):
                 waiting.append(pool.submit(self._batch, order, number))
             while waiting:
+                begun = perf_counter()
                 batch = waiting.popleft().result()
+                self.waited += perf_counter() - begun
                 for number in islice(upcoming, 1):
                     waiting.append(pool.submit(self._batch, order, number))
                 yield batch

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -23,7 +22,7 @@ from dlcli.train import task as tasks
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.memory import TooLarge
 from dlcli.train.metrics import Sums
-from dlcli.train.progress import Progress
+from dlcli.train.progress import Progress, Summary
 from dlcli.train.protocol import Batch, Model, Observer, Quiet
 from dlcli.train.recipe import Recipe
 from dlcli.train.run import RunDir
@@ -33,28 +32,6 @@ from dlcli.train.step import Halted, Stepper
 __all__ = ["Interrupted", "Summary", "Trainer"]
 
 RECENT = 3  # batches whose samples are named after a NaN
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What `fit` did.
-
-    steps, epochs: done in all, over all parts of a resumed run. stop: why it ended, "epochs",
-    "max_steps", "max_time", "patience" or "until". already_finished: it was resumed and there was
-    nothing left to do. best: the record of metrics.jsonl with the best `monitor`, None where
-    there is none. last: the last record. seconds: of training in all. images_per_second: of
-    training in this process, validation left out. skipped: steps that were not finite.
-    """
-
-    steps: int
-    epochs: int
-    stop: str
-    already_finished: bool
-    best: dict[str, Any] | None
-    last: dict[str, Any] | None
-    seconds: float
-    images_per_second: float
-    skipped: int = 0
 
 
 class Trainer:
@@ -150,9 +127,9 @@ class Trainer:
                 with self.signals:
                     stop = self._fit()
         p, speed = self.progress, self._images / self._busy if self._busy else 0.0
-        summary = Summary(
-            p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed, p.skipped
-        )
+        about = p.step, p.epoch, stop, already, p.best, p.last, p.seconds, speed, p.skipped
+        waited = self.loader.waited / self._busy if self._busy else 0.0
+        summary = Summary(*about, waited, memory.peak())
         self.observer.on_stop(summary)
         return summary
 
@@ -166,7 +143,7 @@ class Trainer:
             while (stop := self.progress.why_stop(self.recipe)) is None:
                 self._epoch()
             if self.progress.unvalidated:  # stopped between, and resumed with no more steps to do
-                self._end_epoch(0.0, 0)
+                self._end_epoch(0.0, 0, 0.0)
             outcome = {"state": "finished", "stop": stop}
         except DlcliError as error:
             state = "interrupted" if isinstance(error, Interrupted) else "failed"
@@ -213,7 +190,7 @@ class Trainer:
     def _epoch(self) -> None:
         """Steps to the end of the epoch or of the training, then validation and checkpoints."""
         p, recipe = self.progress, self.recipe
-        started, images = time.monotonic(), 0
+        started, images, waited = time.monotonic(), 0, self.loader.waited
         with closing(self.loader.epoch(p.epoch, p.batch)) as batches:
             while group := list(islice(batches, recipe.accumulate)):
                 images += self._step(group)
@@ -225,7 +202,7 @@ class Trainer:
                     self._save("last")
         seconds = time.monotonic() - started
         self._busy, self._images = self._busy + seconds, self._images + images
-        self._end_epoch(seconds, images)
+        self._end_epoch(seconds, images, self.loader.waited - waited)
 
     def _step(self, group: Sequence[Batch]) -> int:
         """One update by each phase on a group of batches; the number of its images, 0 of a step
@@ -254,8 +231,10 @@ class Trainer:
         self.observer.on_step(p.step, loss, lr, images)
         return images
 
-    def _end_epoch(self, seconds: float, images: int) -> None:
-        """Validates, records, chooses the best, saves. Also after the last step of a part."""
+    def _end_epoch(self, seconds: float, images: int, waited: float) -> None:
+        """Validates, records, chooses the best, saves. Also after the last step of a part. waited:
+        how many of the seconds for data.
+        """
         p, monitor = self.progress, self.recipe.monitor
         try:
             with self.average.in_place():
@@ -270,6 +249,7 @@ class Trainer:
         prepare.check_validated(self.recipe, figures)
         speed = images / seconds if seconds else 0.0
         timing = {"seconds": seconds, "images_per_second": speed, "elapsed": self._seconds()}
+        timing |= {"waited": waited, "peak_bytes": memory.peak()}
         record: dict[str, Any] = {"epoch": p.epoch + 1, "step": p.step, "lr": p.lr, **figures}
         record |= {} if whole else {"partial": True}
         record |= {"skipped": p.skipped} if p.skipped else {}

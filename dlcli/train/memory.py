@@ -10,6 +10,7 @@ rest of the run.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,16 @@ class Pieces:
             f" the whole{but}"
         )
         return True
+
+
+def peak() -> int | None:
+    """The most bytes that this process has held at a time; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024
 
 
 def cut(batch: Any, most: int) -> list[Batch]:

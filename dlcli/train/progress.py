@@ -15,6 +15,32 @@ from dlcli.train.recipe import Recipe, lower_is_better, reached
 LATER = ("skipped", "halvings")  # which checkpoints of version 0.1 lack
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What `fit` did.
+
+    steps, epochs: done in all, over all parts of a resumed run. stop: why it ended, "epochs",
+    "max_steps", "max_time", "patience" or "until". already_finished: it was resumed and there was
+    nothing left to do. best: the record of metrics.jsonl with the best `monitor`, None where
+    there is none. last: the last record. seconds: of training in all. images_per_second: of
+    training in this process, validation left out. skipped: steps that were not finite. waited: the
+    share of that time in which no batch was ready. peak_bytes: the most memory that the process
+    has held, None where the system does not say.
+    """
+
+    steps: int
+    epochs: int
+    stop: str
+    already_finished: bool
+    best: dict[str, Any] | None
+    last: dict[str, Any] | None
+    seconds: float
+    images_per_second: float
+    skipped: int = 0
+    waited: float = 0.0
+    peak_bytes: int | None = None
+
+
 @dataclass
 class Progress:
     """step: steps done. epoch: epochs done, and so the index of the current one. batch: batches

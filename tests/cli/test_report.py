@@ -62,7 +62,13 @@ def test_a_report_holds_the_pictures_and_figures_of_the_run(dlcli, a_copy):
     held = {base64.b64decode(source.partition("base64,")[2]) for source in page.pictures}
     assert held == {path.read_bytes() for path in drawn}
     best = json.loads((a_copy / "status.json").read_text())["best"]
-    for told in ("cnn-small on digits", f"{best['val_accuracy']:.4f}", "train.lr", "numpy"):
+    for told in (
+        "cnn-small on digits",
+        f"{best['val_accuracy']:.4f}",
+        "train.lr",
+        "numpy",
+        "waiting for data",
+    ):
         assert told in page.text
     test = json.loads((a_copy / "evaluations" / "test.json").read_text())
     assert f"{test['accuracy']:.4f}" in page.text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import tomllib
 from pathlib import Path
@@ -70,6 +71,8 @@ def test_the_result_is_one_json_document_and_progress_stays_off_it(dlcli):
 def test_the_table_at_the_end_says_what_to_type_next(dlcli):
     result = dlcli("train", "cnn-small", *FAST, "--out", "first")
     assert "best validation" in result.out
+    assert re.search(r"trained for +\d+\.\d s  [\d,]+ images/s  \d+\.\d% of it waiting", result.out)
+    assert re.search(r"memory +\d[\d,]+ MiB at most", result.out)
     assert "used for nothing else" in result.out
     assert "dlcli eval first" in result.err
     assert dlcli("eval", "first").code == 0

@@ -214,3 +214,14 @@ def test_a_batch_owns_its_arrays():
     assert isinstance(first, Batch)
     first.x[:], first.y[:], first.indices[:] = 9, 9, 9
     assert order([second]) == order(make().epoch(0)) == list(range(53))
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {}, {"workers": 3}])
+def test_what_is_waited_is_what_passes_while_a_batch_is_wanted(options, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr("dlcli.data.loader.perf_counter", lambda: next(clock))
+    loader = make(**options)
+    for _ in loader.epoch(0):
+        next(clock)  # what the consumer does with it
+        next(clock)
+    assert loader.waited == len(loader)
