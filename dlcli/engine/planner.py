@@ -63,7 +63,7 @@ class Planner:
         assert isinstance(device, CpuExecutor)
         given = [np.asarray(array, order="C") for array in given]
         places = tuple([id(t.data) for t in watched])
-        whole = (key, places, *[(a.shape, a.dtype) for a in given])
+        whole = (key, device, places, *[(a.shape, a.dtype) for a in given])
         entry = self.entries.setdefault(whole, _Entry())
         self.entries.move_to_end(whole)
         while len(self.entries) > MOST_PLANS:

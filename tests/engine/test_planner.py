@@ -85,6 +85,19 @@ def test_what_is_kept_elsewhere_from_now_on_makes_another_plan():
         np.testing.assert_array_equal(repeated(X), X * (X + 1))
 
 
+def test_on_another_executor_there_is_another_plan(device):
+    repeated = Repeated(twice)
+    for _ in range(WARM + 3):
+        repeated(X)
+    other = executor.CpuExecutor(1)
+    with executor.using(other):
+        device.pool.close()
+        for k in range(WARM + 3):
+            np.testing.assert_array_equal(repeated(X + k), 2 * (X + k))
+    other.close()
+    assert repeated.calls == 4
+
+
 def test_an_array_that_is_handed_through_is_the_one_that_was_given():
     def through(x):
         apply("scale", on_device(x), by=2.0)
