@@ -14,6 +14,7 @@ from dlcli.errors import DlcliError
 from dlcli.train import atomic, checkpoint, initial, jsonfile
 from dlcli.train import task as tasks
 from dlcli.train.loop import Trainer
+from dlcli.train.stuck import Stuck
 from dlcli.train.task import Trained
 
 CURVES = "curves.png"
@@ -38,6 +39,8 @@ def fit(
     task = tasks.of(dataset.kind)
     with Display(task.figures, getattr(model, "shown", None)) as display:
         watchers: list[Any] = [display]
+        if not recipe.init_from:  # or it may begin where nothing is left to learn
+            watchers.append(Stuck(output.warn))
         if hasattr(task, "watcher"):
             watchers.append(task.watcher(run, model, dataset, output.warn))
         watchers += [import_module(f"dlcli.train.{name}").Log(run) for name in logs]
