@@ -103,9 +103,19 @@ def name_of(form: dict[str, bool]) -> str:
 
 
 def compare(
-    work: str, batch: int, threads: int, repeats: int, clock: str, optimizer: str, compiled: bool
+    work: str,
+    batch: int,
+    threads: int,
+    repeats: int,
+    clock: str,
+    optimizer: str,
+    compiled: bool,
+    alone: bool,
 ) -> dict[str, Any]:
-    """A row: milliseconds per step, and the ratios of PyTorch's median to ours, with intervals."""
+    """A row: milliseconds per step, and the ratios of PyTorch's median to ours, with intervals.
+
+    compiled: PyTorch also under torch.compile. alone: ours also on one thread.
+    """
     about = {"work": work, "batch": batch, "threads": threads, "optimizer": optimizer}
     ours = Runner({**about, "by": "ours"})
     installed = Runner({**about, "by": "torch", "form": {}})
@@ -125,6 +135,8 @@ def compare(
     runners = {"dlcli": ours, "installed": installed, "tuned": tuned}
     if compiled:
         runners["compiled"] = Runner({**about, "by": "torch", "form": {**form, "compile": True}})
+    if alone:
+        runners["one thread"] = Runner({**about, "by": "ours", "threads": 1})
     for runner in runners.values():
         runner.settle()
     for _ in range(-(-repeats // 2)):
@@ -171,7 +183,13 @@ def shown(row: dict[str, Any]) -> str:
             cells += [f"{times[name]:.2f}", f"{value:.2f} ({low:.2f}–{high:.2f})"]
         else:
             cells += ["–", "–"]
-    return "| " + " | ".join([*cells, row["tuned_form"]]) + " |"
+    cells.append(row["tuned_form"])
+    if "one thread" in times:
+        value, low, high = row["ratios"]["one thread"]
+        cells[-1] += (
+            f"; one thread {times['one thread']:.2f} ms, {value:.2f} ({low:.2f}–{high:.2f})"
+        )
+    return "| " + " | ".join(cells) + " |"
 
 
 @click.command()
@@ -181,8 +199,9 @@ def shown(row: dict[str, Any]) -> str:
 @click.option("--clock", type=click.Choice(["wall", "processor"]), default="wall")
 @click.option("--optimizer", default="adam", show_default=True, help="Ours: adam or lazy-adam.")
 @click.option("--compiled", is_flag=True, help="PyTorch also under torch.compile.")
+@click.option("--alone", is_flag=True, help="Ours also on one thread; the ratio is shown last.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the figures as JSON.")
-def main(works, threads, repeats, clock, optimizer, compiled, out) -> None:
+def main(works, threads, repeats, clock, optimizer, compiled, alone, out) -> None:
     """Steps of our models against PyTorch's. --clock processor: where other programs share the
     cores, with --threads 1.
     """
@@ -193,7 +212,8 @@ def main(works, threads, repeats, clock, optimizer, compiled, out) -> None:
     rows = []
     for name in works:
         work, _, batch = name.partition(":")
-        rows.append(compare(work, int(batch), threads, repeats, clock, optimizer, compiled))
+        how = threads, repeats, clock, optimizer, compiled, alone
+        rows.append(compare(work, int(batch), *how))
         click.echo(shown(rows[-1]))
         if out is not None:
             document = {"machine": machine(), "rows": rows}

@@ -155,6 +155,23 @@ def test_a_plan_makes_the_same_bits_as_the_model_called_in_every_step(name):
         np.testing.assert_array_equal(others[key], array, err_msg=key)
 
 
+@pytest.mark.parametrize("weight", [None, np.array([0.5, 1.0, 2.0], np.float32)])
+def test_samples_that_are_mixed_have_plans_too(weight):
+    outcomes = []
+    for plan in (False, True):
+        *_, stepper = trained("cnn-small", plan, steps=0)
+        stepper.model.label_smoothing, stepper.model.class_weight = 0.1, weight
+        rng = np.random.default_rng(0)
+        for number in range(7):
+            x, y, _ = images(rng)
+            shares = rng.dirichlet(np.ones(CLASSES), N).astype(np.float32)
+            stepper.step([Batch(x, y, np.arange(N), (), shares)], 1e-3, number)
+        outcomes.append(stepper.model.state_dict())
+    assert planned(stepper) == {("step", "train"): (7, True)}
+    for key, array in outcomes[0].items():
+        np.testing.assert_array_equal(outcomes[1][key], array, err_msg=key)
+
+
 @pytest.mark.parametrize("name", ["cnn", "dcgan", "text-lstm"])
 def test_from_the_fifth_step_on_the_model_is_not_called(name):
     *_, stepper = trained(name, plan=True, steps=4)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.nn import losses
 from dlcli.nn.module import Module, Sequential
 
@@ -32,10 +32,14 @@ class Train:
             weight = on_device(self.model.class_weight)
         smoothing = self.model.label_smoothing
         if (shares := getattr(batch, "shares", None)) is not None:
-            target = on_device(_target(shares, smoothing, self.model.class_weight))
+            target = made_on_host(self._mixed, shares)
             return losses.soft_cross_entropy(logits, target), {"logits": logits}
         loss = losses.cross_entropy(logits, labels, weight, label_smoothing=smoothing)
         return loss, {"logits": logits}
+
+    def _mixed(self, shares: np.ndarray) -> np.ndarray:
+        """What is aimed at for samples that are mixed of several classes."""
+        return _target(shares, self.model.label_smoothing, self.model.class_weight)
 
 
 def _target(shares: np.ndarray, smoothing: float, weight: np.ndarray | None) -> np.ndarray:
