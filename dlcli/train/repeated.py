@@ -122,8 +122,10 @@ class Forward:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.watched = [*model.named_parameters().values(), *model.named_buffers().values()]
         self.planner = Planner(enabled=getattr(model, "plan", False))
+        self.watched: list[Tensor] = []
+        if self.planner.enabled:
+            self.watched += [*model.named_parameters().values(), *model.named_buffers().values()]
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The values of the output; they are the caller's."""
