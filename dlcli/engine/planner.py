@@ -80,8 +80,16 @@ class Planner:
         if entry.plan is not None:
             entry.result = result
             for tensor in tensors(result):
-                entry.passed_on += [(tensor, k) for k, a in enumerate(given) if tensor.data is a]
+                self._pass_on(entry, tensor, given)
         return result
+
+    def _pass_on(self, entry: _Entry, tensor: Tensor, given: Sequence[np.ndarray]) -> None:
+        """Notes that a tensor of the result is what is given; without a plan if it is a part."""
+        for k, array in enumerate(given):
+            if tensor.data is array:
+                entry.passed_on.append((tensor, k))
+            elif np.may_share_memory(tensor.data, array):
+                entry.plan, entry.refusal = None, "a result is a part of what is given"
 
     def _trace(
         self,

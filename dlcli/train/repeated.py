@@ -64,6 +64,13 @@ class Repeater:
         MemoryError: it does not fit into memory, no phase has moved anything. TooLarge: some have.
         """
         done: list[Done] = []
+        called = False
+
+        def whole() -> list[Done]:
+            nonlocal called
+            called = True
+            return self._whole(due, batch, done)
+
         for _, optimizer in due:
             optimizer.lr.write(lr)
         key = "step", *[phase.name for phase, _ in due]
@@ -72,11 +79,11 @@ class Repeater:
                 key,
                 [*self._moved, *buffers],
                 arrays_of(batch),
-                lambda: self._whole(due, batch, done),
+                whole,
                 _outputs,
             )
         except MemoryError:
-            if done:
+            if done or not called:  # how far a plan came is not known
                 raise TooLarge(batch, clean=False) from None
             raise
         for one in found or ():

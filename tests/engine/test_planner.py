@@ -109,6 +109,19 @@ def test_an_array_that_is_handed_through_is_the_one_that_was_given():
     assert repeated.calls == 2
 
 
+def test_a_part_of_what_is_given_is_no_result_of_a_plan():
+    """It would be that of the call that was traced."""
+
+    def first_row(x):
+        apply("scale", on_device(x), by=2.0)
+        return Tensor(on_device(x).data[:1])
+
+    repeated = Repeated(first_row)
+    for k in range(WARM + 5):
+        np.testing.assert_array_equal(repeated(X + k), (X + k)[:1])
+    assert "a part of what is given" in repeated.refusal
+
+
 def count_up(x, counter=[0]):  # noqa: B006  (it is what changes)
     counter[0] += 1
     return x + counter[0]

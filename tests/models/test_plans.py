@@ -10,6 +10,7 @@ from dlcli.data.loader import Batch
 from dlcli.models import catalog
 from dlcli.models.seq2seq import NOTHING
 from dlcli.train.evaluate import inference
+from dlcli.train.memory import TooLarge
 from dlcli.train.step import Halted, Kept, Stepper
 
 IMAGE, CLASSES, N = (8, 8, 1), 3, 4
@@ -153,6 +154,22 @@ def test_a_plan_makes_the_same_bits_as_the_model_called_in_every_step(name):
     assert tensors.keys() == others.keys()
     for key, array in tensors.items():
         np.testing.assert_array_equal(others[key], array, err_msg=key)
+
+
+def test_a_plan_that_runs_out_of_memory_is_not_done_a_second_time(monkeypatch):
+    """Some phases may have moved already."""
+    *_, stepper = trained("dcgan", plan=True, steps=5)
+
+    def fail(self, given):
+        raise MemoryError
+
+    monkeypatch.setattr("dlcli.engine.plan.Plan.run", fail)
+    before = stepper.model.state_dict()
+    with pytest.raises(TooLarge) as large:
+        trained_on(stepper, "dcgan", np.random.default_rng(5), 5)
+    assert not large.value.clean
+    for key, array in stepper.model.state_dict().items():
+        np.testing.assert_array_equal(array, before[key], err_msg=key)
 
 
 @pytest.mark.parametrize("weight", [None, np.array([0.5, 1.0, 2.0], np.float32)])
