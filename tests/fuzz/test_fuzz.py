@@ -79,6 +79,11 @@ def hang(path, folder):
         return
 
 
+def spin(path, folder):
+    while True:
+        pass
+
+
 def take(path, folder):
     return len(bytes(harness.MOST_BYTES + 1))
 
@@ -90,10 +95,12 @@ def take(path, folder):
         (mumble, "says nothing"),
         (take, "bytes were taken"),
         (hang, "no answer"),
+        (spin, "no answer"),
     ],
 )
 def test_what_is_wrong_is_found(does, finding, monkeypatch):
-    monkeypatch.setattr(harness, "SECONDS", 0.5)
+    monkeypatch.setattr(harness, "SECONDS", 0.5 if does is spin else 1e6)
+    monkeypatch.setattr(harness, "LONGEST", 0.5 if does is hang else 1e6)
     assert finding in harness.attempt(reader(does), b"x").finding
 
 
