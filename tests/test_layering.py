@@ -21,7 +21,7 @@ PROJECT = {*PACKAGES, "tests", "bench"}
 # Layers by the pattern of their files, the first that fits; what each may import of the project
 # (by the first words of a module's name), and of third parties.
 DEVICES = {"cupy", "cuda", "ml_dtypes"}
-COMPUTED = {"numpy", "numba", "llvmlite", "scipy", "threadpoolctl", "platformdirs", *DEVICES}
+COMPUTED = {"numpy", "numba", "llvmlite", "threadpoolctl", "platformdirs", *DEVICES}
 EVERYTHING = {"dlcli", "dlcli_kernels"}
 LAYERS = {
     "dlcli_kernels/*/cpu_*.py": ({"dlcli_kernels"}, COMPUTED),
@@ -52,7 +52,7 @@ LAYERS = {
     "dlcli/models/*.py": ({"dlcli.models", "dlcli.nn", "dlcli.engine", "dlcli.errors"}, {"numpy"}),
     "dlcli/data/*.py": (
         {"dlcli.data", "dlcli.errors", "dlcli_kernels.philox"},
-        {"numpy", "PIL", "sklearn", "filelock", "platformdirs"},
+        {"numpy", "PIL", "filelock", "platformdirs"},
     ),
     "dlcli/train/*.py": (
         {
@@ -63,7 +63,7 @@ LAYERS = {
             "dlcli.data",
             "dlcli.errors",
         },
-        {"numpy", "safetensors", "sklearn", "filelock", "tomli_w"},
+        {"numpy", "safetensors", "filelock", "tomli_w"},
     ),
     "dlcli/cli/output.py": (EVERYTHING, {"click", "rich"}),
     "dlcli/cli/plot*.py": (EVERYTHING, {"click", "numpy", "matplotlib"}),
@@ -80,7 +80,6 @@ EXCEPTIONS = {
     ("dlcli/nn/functional.py", "dlcli_kernels.elementwise.activations"): "which can be fused",
     ("dlcli/optim.py", "dlcli_kernels.registry"): "the names of an optimiser op's operands",
     ("dlcli/train/language_model.py", "dlcli_kernels.philox"): "by which text is generated",
-    ("dlcli/cli/doctor.py", "scipy.linalg.cython_blas"): "reports the BLAS that Numba calls",
     ("dlcli/cli/doctor.py", "threadpoolctl"): "reports the BLAS that Numba calls",
 }
 LAST_RESORT = "dlcli/cli/main.py"  # where a bug becomes a short message and exit code 1
@@ -160,7 +159,7 @@ def test_the_kernel_library_imports_numba_in_files_of_the_cpu_and_in_one_tier_of
         for file, text in sources()
         if file.startswith("dlcli_kernels/")
         for _, module in imports(file, text)
-        if module.split(".")[0] in {"numba", "llvmlite", "scipy"}
+        if module.split(".")[0] in {"numba", "llvmlite"}
     }
     numba_cuda = {"dlcli_kernels/cuda_numba.py", "dlcli_kernels/cuda_numba_simulator.py"}
     assert users > numba_cuda
@@ -185,7 +184,7 @@ def test_the_kernel_library_imports_numba_in_files_of_the_cpu_and_in_one_tier_of
         ("dlcli/engine/tape.py", "from tests import conftest", "tests.conftest"),
         ("dlcli/cli/eval.py", "import bench", "bench"),
         ("dlcli_kernels/spec.py", "import numba", "numba"),
-        ("dlcli_kernels/matmul/op.py", "from ..cpu import kernel\nimport scipy", "scipy"),
+        ("dlcli_kernels/matmul/op.py", "from ..cpu import kernel\nimport llvmlite", "llvmlite"),
         ("dlcli_kernels/matmul/cpu_blas.py", "import dlcli.errors", "dlcli.errors"),
     ],
 )

@@ -65,7 +65,6 @@ def _devices() -> dict[str, Any]:
 
 def _blas() -> list[dict[str, Any]]:
     import numpy  # noqa: F401  (brings its BLAS)
-    import scipy.linalg.cython_blas  # noqa: F401  (brings another)
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]

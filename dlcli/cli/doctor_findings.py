@@ -83,7 +83,7 @@ def _libraries(found: dict[str, Any]) -> Iterator[Problem]:
 def _blas(found: dict[str, Any]) -> Iterator[Problem]:
     if not found["blas"]:
         why = "products of matrices have no library"
-        yield Problem("there is no BLAS", why, f"{PIP} --force-reinstall scipy numpy", DeviceError)
+        yield Problem("there is no BLAS", why, f"{PIP} --force-reinstall numpy", DeviceError)
 
 
 def _runs(found: dict[str, Any]) -> Iterator[Problem]:

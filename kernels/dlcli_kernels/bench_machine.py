@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "scipy", "numba", "numba-cuda", "cupy-cuda12x", "cupy-cuda13x", "torch")
+LIBRARIES = ("numpy", "numba", "numba-cuda", "cupy-cuda12x", "cupy-cuda13x", "torch")
 GPU_IDENTITY = ("name", "driver_version", "memory.total", "clocks.max.sm", "clocks.max.mem")
 GPU_STATE = (
     "clocks.sm",

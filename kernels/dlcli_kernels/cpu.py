@@ -66,7 +66,6 @@ def single_threaded_blas() -> None:
 
     Our own threads call it on ranges, and two pools would fight for the cores.
     """
-    import scipy.linalg.cython_blas  # noqa: F401  (so that it is there to be limited)
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1, user_api="blas")

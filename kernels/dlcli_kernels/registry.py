@@ -25,7 +25,6 @@ from .spec import Op, Spec, as_tuple
 
 LIBRARIES = {
     "numba",
-    "scipy",
     "cupy",
     "cuda",
     "numba_cuda",

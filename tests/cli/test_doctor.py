@@ -89,7 +89,7 @@ def test_a_data_folder_that_is_not_there_is_a_wrong_setting(found, monkeypatch):
 
 @pytest.mark.parametrize(
     ("libraries", "blas", "said"),
-    [({"numpy": "2", "rich": None}, ["a"], "install rich"), ({}, [], "--force-reinstall scipy")],
+    [({"numpy": "2", "rich": None}, ["a"], "install rich"), ({}, [], "--force-reinstall numpy")],
 )
 def test_what_is_not_installed_is_named(found, monkeypatch, libraries, blas, said):
     monkeypatch.setattr(doctor.environment, "libraries", lambda: libraries)

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from dlcli.data import catalog, digits
 from dlcli.data.dataset import ArraySplit, fingerprint
@@ -42,12 +44,19 @@ def test_importing_the_catalog_loads_no_heavy_library():
         f"sys.path[:0] = {[p for p in sys.path if p]!r}\n"
         "from dlcli.data import catalog, folder, loader, normalize\n"
         "catalog.names()\n"
-        "print([m for m in ('sklearn', 'PIL', 'platformdirs') if m in sys.modules])\n"
+        "print([m for m in ('PIL', 'platformdirs') if m in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_embedded_digits_are_those_of_scikit_learn():
+    published = load_digits()
+    with np.load(Path(digits.__file__).with_suffix(".npz")) as kept:
+        np.testing.assert_array_equal(kept["images"], published.images)
+        np.testing.assert_array_equal(kept["labels"], published.target)
 
 
 def test_digits_are_embedded_and_cut_in_three(no_data):
