@@ -34,12 +34,11 @@ NAMES = [f"{model}:{data}" for model, data, _ in RUNS]
 
 def train(model: str, data: str, seed: int, threads: int, words: Sequence[str]) -> dict[str, Any]:
     """The JSON document of one training. words: more of the command line."""
-    code = "from dlcli.cli.main import main; main()"
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory() as folder:
         given = ["train", model, "--data", data, "--seed", str(seed), "--threads", str(threads)]
         out = subprocess.run(
-            [sys.executable, "-c", code, *given, *words, "--json", "--out", f"{folder}/run"],
+            [sys.executable, "-m", "dlcli", *given, *words, "--json", "--out", f"{folder}/run"],
             env={**os.environ, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             check=True,

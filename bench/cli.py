@@ -28,7 +28,6 @@ from dlcli_kernels.timing import Sample, ratio  # noqa: E402
 from models import machine  # noqa: E402
 from worker import FREE  # noqa: E402
 
-MAIN = "from dlcli.cli.main import main; main()"
 TRAIN = ("train", "cnn", "--data", "mnist", "--epochs", "1", "--batch-size", "128", "--no-plots")
 
 
@@ -62,7 +61,7 @@ def main(threads, repeats, out) -> None:
 
         def ours() -> tuple[float, float]:
             place = ["--out", f"{folder}/run{next(numbers)}", "--threads", str(threads)]
-            return timed([sys.executable, "-c", MAIN, *TRAIN, *place], env)
+            return timed([sys.executable, "-m", "dlcli", *TRAIN, *place], env)
 
         def theirs(*more: str) -> tuple[float, float]:
             script = [sys.executable, str(HERE / "mnist_torch.py"), str(data), f"{folder}/net.pt"]

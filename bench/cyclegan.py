@@ -57,10 +57,9 @@ def make(folder: Path, each: int) -> None:
 
 def dlcli(*words: str) -> dict[str, Any]:
     """The JSON document of a command."""
-    code = "from dlcli.cli.main import main; main()"
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", code, *words, "--json"],
+        [sys.executable, "-m", "dlcli", *words, "--json"],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         check=True,

@@ -28,7 +28,6 @@ RESULTS = ROOT / "bench" / "results"
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 STAGES = ("verify", "bench", "train")
 PRECISIONS = {"matmul": ("float32", "tf32", "bfloat16"), "conv": ("float32", "tf32")}
-PROGRAM = "import sys; from dlcli.cli.main import main; sys.exit(main())"
 
 
 class Report:
@@ -56,7 +55,7 @@ def dlcli(report: Report, *words: str) -> dict[str, Any]:
     begun = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *words, "--json"],
+            [sys.executable, "-m", "dlcli", *words, "--json"],
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,

@@ -37,6 +37,7 @@ LAYERS = {
     "dlcli_kernels/emulate/*.py": ({"dlcli_kernels"}, COMPUTED),
     "dlcli_kernels/*.py": ({"dlcli_kernels"}, {"numpy"}),
     "dlcli/__init__.py": (set(), set()),
+    "dlcli/__main__.py": ({"dlcli.cli.main"}, set()),
     "dlcli/errors.py": (set(), set()),
     "dlcli/engine/device.py": (
         {"dlcli.engine", "dlcli.errors", "dlcli_kernels"},

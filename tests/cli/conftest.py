@@ -28,13 +28,10 @@ def strict(text):
     return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
 
 
-PROGRAM = "import sys; from dlcli.cli.main import main; sys.exit(main())"
-
-
 @pytest.fixture
 def start():
     """The command line that starts dlcli in a process of its own."""
-    return [sys.executable, "-c", PROGRAM]
+    return [sys.executable, "-m", "dlcli"]
 
 
 @pytest.fixture

@@ -226,3 +226,18 @@ def test_a_poor_environment_changes_no_result(dlcli, start, environment, setting
     done = subprocess.run(command, env=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == dlcli("data", "show", "digits").out
+
+
+def test_the_process_seldom_looks_for_cycles_and_gives_the_exit_code(start, environment, tmp_path):
+    program = "import gc, dlcli.__main__ as m; code = m.run(); print(code, gc.get_threshold()[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "trian"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "2 50000\n"
+    again = subprocess.run([*start, "trian"], env=environment, cwd=tmp_path, check=False)
+    assert again.returncode == 2
