@@ -11,10 +11,10 @@ from dlcli_kernels.philox import Generator
 
 from dlcli.data.loader import Loader
 from dlcli.data.symbols import SPECIAL, UNKNOWN
-from dlcli.engine.tape import no_grad
-from dlcli.engine.tensor import on_device
+from dlcli.engine.tensor import Tensor, on_device
 from dlcli.train import metrics, sampling
 from dlcli.train.evaluate import inference
+from dlcli.train.repeated import Forward
 from dlcli.train.task import Trained
 
 BEGIN = "\n"  # what a line is taken to follow
@@ -108,25 +108,32 @@ def write(
     random = Generator(seed, "generate", sample)
     drawn: list[float] = []
     trained.model.eval()
-    state = trained.model.initial(1)
+    run, state = _run(trained.model)
     window = max(MOST_SCORES // trained.shape[1], 1)
     for at in range(0, len(given), window):
-        scores, state = _run(trained, given[at : at + window], state)
+        scores, *state = run([given[np.newaxis, at : at + window], *state])
     for left in range(length, 0, -1):
-        scores[UNKNOWN] = -np.inf
-        likely = sampling.shares(scores, temperature=temperature, top_k=top_k, top_p=top_p)
+        scores[-1, UNKNOWN] = -np.inf
+        likely = sampling.shares(scores[-1], temperature=temperature, top_k=top_k, top_p=top_p)
         drawn = drawn or random.uniform(DRAWN).tolist()[::-1]
         found = sampling.choose(likely, drawn.pop())
         yield encoder.symbols[found - SPECIAL]
         if left > 1:
-            scores, state = _run(trained, np.array([found]), state)
+            scores, *state = run([np.array([[found]]), *state])
 
 
-def _run(trained: Trained, ids: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-    """The scores (V,) of what follows ids (T,) after a state, and the state after them."""
-    with no_grad():  # for a step only: whoever reads a text as it comes may do otherwise meanwhile
-        scores, state = trained.model.run(on_device(ids[np.newaxis]), state)
-        return scores.numpy()[-1], state
+def _run(model: Any) -> tuple[Forward, list[np.ndarray]]:
+    """What gives, for ids (1, T) and the arrays of a state, the scores (T, V) of what follows each
+    and the arrays of the state after them; and those of the state to begin with.
+    """
+    begin = model.initial(1)
+
+    def run(ids: Tensor, *arrays: Tensor) -> list[Tensor]:
+        rest = iter(arrays)
+        scores, after = model.run(ids, [tuple(next(rest) for _ in layer) for layer in begin])
+        return [scores, *(t for layer in after for t in layer)]
+
+    return Forward(model, run), [t.numpy() for layer in begin for t in layer]
 
 
 def until(pieces: Iterator[str], stop: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ share, and no optimiser moves anything from there on; so it is found out afterwa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -123,28 +123,28 @@ class Repeater:
 
 
 class Forward:
-    """A model's answers to inputs, by plans where it may be: nothing else is done with it
+    """What a model gives for inputs, by plans where it may be: nothing else is done with it
     meanwhile. In evaluation mode and without gradients, as by `evaluate.inference`.
+
+    function: what it gives, of tensors; by default its answer, alone.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, function: Callable[..., Sequence[Tensor]] | None = None) -> None:
+        self.function = function or (lambda *inputs: [model.forward(*inputs)])
         self.planner = Planner(enabled=getattr(model, "plan", False))
         self.watched: list[Tensor] = []
         if self.planner.enabled:
             self.watched += [*model.named_parameters().values(), *model.named_buffers().values()]
 
-    def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """The values of the output; they are the caller's."""
+    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The values of the outputs; they are the caller's."""
 
-        def call() -> Tensor:
-            return self.model.forward(*[on_device(array) for array in inputs])
+        def call() -> Sequence[Tensor]:
+            return self.function(*[on_device(array) for array in inputs])
 
         with tape.no_grad():
-            found: Tensor | None = self.planner.run(
-                ("forward",), self.watched, inputs, call, lambda t: [t]
-            )
-            return (call() if found is None else found).numpy()
+            found = self.planner.run(("forward",), self.watched, inputs, call, lambda t: t)
+            return [t.numpy() for t in (call() if found is None else found)]
 
 
 def finite(done: Sequence[Done]) -> list[float]:

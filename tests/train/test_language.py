@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from dlcli.data import catalog, kind
 from dlcli.engine import tape
+from dlcli.engine.plan import Plan
+from dlcli.engine.planner import WARM
 from dlcli.engine.tensor import on_device
 from dlcli.errors import CheckpointError, DataError, NonFiniteError, UsageError
 from dlcli.models import char_lm, word_lm
@@ -262,6 +264,16 @@ def test_the_prompt_may_be_read_in_parts(data, monkeypatch):
     whole = text_of(found, prompt="ac 3\nbd 4\n" * 3)
     monkeypatch.setattr(language_model, "MOST_SCORES", 70)
     assert text_of(found, prompt="ac 3\nbd 4\n" * 3) == whole
+
+
+def test_text_by_plans_is_the_same_to_the_letter(data, monkeypatch):
+    found, runs, run = trained(data), [], Plan.run
+    monkeypatch.setattr(Plan, "run", lambda *args: (runs.append(1), run(*args)))
+    plain = text_of(found, prompt="ac 3", length=200)
+    assert not runs
+    found.model.plan = True
+    assert text_of(found, prompt="ac 3", length=200) == plain
+    assert len(runs) == 199 - WARM - 2
 
 
 def test_what_is_not_known_is_never_written(data):
