@@ -16,6 +16,7 @@ from typing import Any
 
 from dlcli.data.dataset import Dataset
 from dlcli.data.kind import Encoder
+from dlcli.engine.ahead import Ahead
 from dlcli.errors import DlcliError, OutOfMemoryError, OutputError, UsageError
 from dlcli.train import average, checkpoint, jsonfile, memory, nonfinite, prepare
 from dlcli.train import task as tasks
@@ -99,7 +100,7 @@ class Trainer:
             moved, weights = average.split(resume.optimizer)
             self.stepper.load_state_dict(moved, str(resume.source))
             self.average.load_state_dict(weights, str(resume.source))
-        self.signals = Signals()
+        self.signals, self.ahead = Signals(), Ahead()
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
         self._started = time.monotonic() - self.progress.seconds
         self._busy, self._images, self._checked = 0.0, 0, False
@@ -150,6 +151,7 @@ class Trainer:
             outcome = {"state": state, "error": error.what}
             raise
         finally:
+            self.ahead.end()
             if outcome["state"] != "finished":
                 with suppress(OutputError, MemoryError):  # the error that is on its way says more
                     self._status(**outcome)
@@ -212,6 +214,7 @@ class Trainer:
         lr = float(self.schedule.at(p.step))
         for number, batch in enumerate(group, p.batch):
             self._recent.append({"epoch": p.epoch, "batch": number, "indices": batch.indices})
+        self.ahead.begin(lambda: self.stepper.step(group, lr, p.step))
         try:
             loss, sums, images = self.stepper.step(group, lr, p.step)
         except Halted as halted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numba
 from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
 
 from . import cache
 from .cpu_record import recordable
@@ -74,6 +76,12 @@ def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
         return recordable(plain(function))
     finally:
         numba.config.CACHE_DIR = before
+
+
+def fork() -> int:
+    """os.fork() at a moment when no thread compiles, whose locks the child would find taken."""
+    with global_compiler_lock:
+        return os.fork()
 
 
 class _OnCompile(event.Listener):

@@ -178,6 +178,13 @@ def await_finish(finished, ticket, pauses):  # type: ignore[no-untyped-def]
     return False
 
 
+def first_on_this_machine() -> bool:
+    """Whether the first kernel that a pool of threads needs was compiled by this process: then no
+    other is in the cache either.
+    """
+    return bool(_pauses.stats.cache_misses)
+
+
 @cache
 def pauses_per_microsecond() -> float:
     """How many `pause` instructions take 1 µs here: 10 to 80, by the kind of processor."""
