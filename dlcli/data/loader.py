@@ -7,6 +7,8 @@ threads suffice. At most `prefetch` batches (or one per worker) are ready or in 
 threads live as long as the iterator.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +24,8 @@ from dlcli.data.dataset import Split
 from dlcli.errors import UsageError
 
 THREAD_NAME = "dlcli-loader"
+MOST_KEPT = 1 << 28  # bytes of what the samples of a part become
+BLOCK = 1024  # samples at a time where what they become is kept
 Inputs = np.ndarray | tuple[np.ndarray, ...]  # what an encoder makes of samples
 
 
@@ -43,6 +47,19 @@ class Batch:
     def inputs(self) -> tuple[np.ndarray, ...]:
         """All that the model takes, in its order."""
         return (self.x, *self.more)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the samples of a part have become: values (n, …), and which of them are there yet."""
+
+    values: np.ndarray
+    there: np.ndarray
+
+    @classmethod
+    def like(cls, one: np.ndarray, n: int) -> Kept:
+        """Nothing yet, for n samples that become what `one`, (1, …), is."""
+        return cls(np.empty((n, *one.shape[1:]), one.dtype), np.zeros(n, bool))
 
 
 class Loader:
@@ -87,6 +104,7 @@ class Loader:
             split, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last
         )
         self.prefetch, self.workers = prefetch, workers
+        self._kept: Kept | None = None
         self.waited = 0.0  # seconds in which a batch was wanted and not ready
 
     def __len__(self) -> int:
@@ -115,28 +133,60 @@ class Loader:
         return self._batches(self.order(epoch), start)
 
     def _batches(self, order: np.ndarray, start: int) -> Iterator[Batch]:
-        upcoming = iter(range(start, len(self)))
+        kept = self._keep()
+        some = max(BLOCK // self.batch_size, 1) if kept else 1
+        upcoming = iter(range(start, len(self), some))
+
+        def make(first: int) -> list[Batch]:
+            if kept is None:
+                return [self._batch(order, first)]
+            end = min(first + some, len(self))
+            return self._cut(kept, order[first * self.batch_size : end * self.batch_size])
+
         if not (self.prefetch and self.workers):
             for number in upcoming:
                 begun = perf_counter()
-                batch = self._batch(order, number)
+                batches = make(number)
                 self.waited += perf_counter() - begun
-                yield batch
+                yield from batches
             return
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix=THREAD_NAME)
-        waiting: deque[Future[Batch]] = deque()
+        waiting: deque[Future[list[Batch]]] = deque()
         try:
             for number in islice(upcoming, max(self.prefetch, self.workers)):
-                waiting.append(pool.submit(self._batch, order, number))
+                waiting.append(pool.submit(make, number))
             while waiting:
                 begun = perf_counter()
-                batch = waiting.popleft().result()
+                batches = waiting.popleft().result()
                 self.waited += perf_counter() - begun
                 for number in islice(upcoming, 1):
-                    waiting.append(pool.submit(self._batch, order, number))
-                yield batch
+                    waiting.append(pool.submit(make, number))
+                yield from batches
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _keep(self) -> Kept | None:
+        """Room for what all samples become, where each becomes numbers by itself that fit into
+        memory; an epoch is then nothing but an order of them.
+        """
+        if not getattr(self.encode, "alone", False) or type(self.reading) is not reading.Samples:
+            return None
+        if self._kept is None and len(self.split):
+            one = as_inputs(self.encode(self.split.samples(np.zeros(1, np.int64))))
+            if len(one) == 1 and one[0].nbytes * len(self.split) <= MOST_KEPT:
+                self._kept = Kept.like(one[0], len(self.split))
+        return self._kept
+
+    def _cut(self, kept: Kept, rows: np.ndarray) -> list[Batch]:
+        """The batches of some rows, cut from one array: to hand a small one over from thread to
+        thread takes longer than to make it.
+        """
+        if not kept.there[rows].all():
+            (found,) = as_inputs(self.encode(self.split.samples(rows)))
+            kept.values[rows], kept.there[rows] = found, True
+        x, y, rows = kept.values[rows], self.split.labels[rows], rows.copy()
+        parts = [slice(at, at + self.batch_size) for at in range(0, len(rows), self.batch_size)]
+        return [Batch(x[part], y[part], rows[part]) for part in parts]
 
     def _batch(self, order: np.ndarray, number: int) -> Batch:
         samples, labels, indices = self.reading.batch(order, number)

@@ -9,6 +9,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -138,11 +140,17 @@ class Category:
         """Whether the training part has it, as a level of its own."""
         return value in self.levels
 
-    def encode(self, values: np.ndarray, out: np.ndarray) -> None:
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where a level's 1 stands; −1: nowhere."""
         places = {level: i for i, level in enumerate(self.levels)}
-        other = len(self.levels) if self.tells_other else -1
         places[""] = self.width - 1 if self.tells_missing else -1
-        found = np.array([places.get(value, other) for value in values], np.int64)
+        return places
+
+    def encode(self, values: np.ndarray, out: np.ndarray) -> None:
+        other = len(self.levels) if self.tells_other else -1
+        places = map(self._places.get, values, repeat(other))
+        found = np.fromiter(places, np.int64, len(values))
         rows = np.flatnonzero(found >= 0)
         out[rows, found[rows]] = 1
 

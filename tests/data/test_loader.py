@@ -225,3 +225,65 @@ def test_what_is_waited_is_what_passes_while_a_batch_is_wanted(options, monkeypa
         next(clock)  # what the consumer does with it
         next(clock)
     assert loader.waited == len(loader)
+
+
+# --- samples that are encoded once ----------------------------------------------------------------
+
+
+class Alone:
+    """Encodes each image by itself, and counts how many it was given."""
+
+    alone = True
+
+    def __init__(self):
+        self.encoded = 0
+
+    def __call__(self, samples):
+        self.encoded += len(samples)
+        return PLAIN(samples)
+
+
+def alone(n=53, **options):
+    made = make(n, **options)
+    how = {key: value for key, value in options.items() if key != "batch"}
+    return Loader(made.split, Alone(), made.batch_size, **how)
+
+
+@pytest.mark.parametrize("block", [1, 20, 4096])
+@pytest.mark.parametrize("options", [{"workers": 0}, {}, {"workers": 3}, {"drop_last": True}])
+@pytest.mark.parametrize("start", [0, 1, 5])
+def test_batches_of_what_is_encoded_once_are_the_same(block, options, start, monkeypatch):
+    monkeypatch.setattr("dlcli.data.loader.BLOCK", block)
+    ours, theirs = (how(shuffle=True, **options) for how in (alone, make))
+    for epoch in (0, 1):
+        both = zip(ours.epoch(epoch, start), theirs.epoch(epoch, start), strict=True)
+        for one, other in both:
+            for name in ("x", "y", "indices"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+                assert getattr(one, name).flags.c_contiguous
+
+
+def test_each_sample_is_encoded_once_and_only_when_it_is_due():
+    loader = alone(shuffle=True)
+    list(loader.epoch(0, 6))
+    assert loader.encode.encoded == 1 + 5  # one to see what it becomes, and the last batch
+    list(loader.epoch(0))
+    assert loader.encode.encoded == 1 + 5 + 53  # the last ones with others of their block
+    list(loader.epoch(3))
+    assert loader.encode.encoded == 1 + 5 + 53
+
+
+def test_what_would_not_fit_is_encoded_each_time(monkeypatch):
+    monkeypatch.setattr("dlcli.data.loader.MOST_KEPT", 53 * 6 * 4 - 1)
+    loader = alone()
+    assert order(loader.epoch(0)) == order(loader.epoch(1)) == list(range(53))
+    assert loader.encode.encoded == 2 * (1 + 53)
+
+
+def test_writing_into_a_batch_changes_no_other():
+    loader = alone()
+    for batch in loader.epoch(0):
+        batch.x[:], batch.y[:], batch.indices[:] = 9, 9, 9
+    assert order(loader.epoch(0)) == list(range(53))
+    again = np.concatenate([batch.x for batch in loader.epoch(0)])
+    np.testing.assert_array_equal(again, np.concatenate([b.x for b in make().epoch(0)]))
