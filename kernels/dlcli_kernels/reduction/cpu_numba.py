@@ -68,6 +68,17 @@ def spread_middle(out, x):
                 out[n, r, c] = x[n, c]
 
 
+@kernel
+def spread_last(out, x):
+    """out (A, R) ← x (A,), R times each; one loop of stores, where `spread_middle` has a loop of
+    one step for each.
+    """
+    for n in range(out.shape[0]):
+        value = x[n]
+        for r in range(out.shape[1]):
+            out[n, r] = value
+
+
 def blocks(shape, axes):
     """(A, R, B) of a reduction of neighbouring axes; None if the axes are not neighbours."""
     axes = sorted(axes)
@@ -104,4 +115,7 @@ def mean(out, x, *, axes, keepdims=False, scratch):
 
 def broadcast(out, x, *, shape, axes):
     a, r, b = blocks(out.shape, axes)
-    spread_middle(out.reshape(a, r, b), x.reshape(a, b))
+    if b == 1:
+        spread_last(out.reshape(a, r), x.reshape(a))
+    else:
+        spread_middle(out.reshape(a, r, b), x.reshape(a, b))
