@@ -73,6 +73,20 @@ def _share_cores():
         os.sched_getaffinity = lambda pid: share  # what is reported; all cores may still be used
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker that is done takes over half of what another has before it.
+
+    What is handed out otherwise is never taken back: of the slow tests of a file, one after the
+    other, a worker was left with minutes while the others had nothing.
+    """
+    if config.getoption("dist") == "load":  # what -n means
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+    return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Turns the skip of a required test into a failure."""

@@ -17,6 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import multiprocessing.connection
+import os
 import random
 import re
 import signal
@@ -220,16 +222,32 @@ def _child(mutant: Mutant, answer: multiprocessing.connection.Connection) -> Non
     answer.send(examine(mutant))
 
 
-def examine_apart(mutant: Mutant) -> str:
-    """`examine` in a process of its own: a mutant may crash, or never end."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(mutant, theirs))
-    process.start()
-    theirs.close()
+def examine_all(mutants: list[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """`examine`, `jobs` mutants at a time, each in a process of its own: it may crash, or never
+    end. They come as they are done.
+    """
+    fork, waiting, running = multiprocessing.get_context("fork"), [*reversed(mutants)], {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant = waiting.pop()
+            ours, theirs = multiprocessing.Pipe(duplex=False)
+            process = fork.Process(target=_child, args=(mutant, theirs))
+            process.start()
+            theirs.close()
+            running[ours] = mutant, process
+        for ours in multiprocessing.connection.wait([*running]):
+            mutant, process = running.pop(ours)
+            yield mutant, _outcome(process, ours)
+
+
+def _outcome(
+    process: multiprocessing.Process, answer: multiprocessing.connection.Connection
+) -> str:
     try:
-        found = ours.recv()
+        found = answer.recv()
     except EOFError:
         found = ""
+    answer.close()
     process.join()
     if process.exitcode == -signal.SIGPROF:
         return ""
@@ -276,14 +294,15 @@ def main() -> int:
         "--sample", type=int, default=0, help="examine only so many, drawn from all"
     )
     parser.add_argument("--seed", type=int, default=0)
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=cores, help=f"at a time ({cores}, the cores)")
     parser.add_argument("--fail-under", type=float, default=0.95, help="the least score (0.95)")
     parser.add_argument("--json", type=Path, help="writes what became of each mutant")
     given = parser.parse_args()
     each = None if given.all or given.sample else given.each
     chosen = choose(each, given.only, given.sample, given.seed)
     known, outcomes, apart = survivors(), [], []
-    for mutant in chosen:
-        outcome = examine_apart(mutant)
+    for mutant, outcome in examine_all(chosen, given.jobs):
         if outcome.startswith((STILLBORN, UNFAIR)):
             print(f"not counted  {mutant.name}\n          {outcome}"[:300], flush=True)
             apart.append(mutant)

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 from dlcli_kernels import registry
 from dlcli_kernels.attention.dot import operands as attention_operands
 from dlcli_kernels.attention.masked import some_lengths
-from dlcli_kernels.check import verify
-from dlcli_kernels.conv.cases import dgrad_case, forward_case, wgrad_case
+from dlcli_kernels.check import make_inputs, verify
+from dlcli_kernels.check_compare import specs_of
+from dlcli_kernels.conv.cases import SHAPES, dgrad_case, forward_case, wgrad_case
 from dlcli_kernels.cuda_numba_simulator import Simulator
 from dlcli_kernels.matmul.op import operands
 from dlcli_kernels.raw import running_on
@@ -23,9 +25,14 @@ from dlcli_kernels.spec import case, normal
 UNIT, BARE = (1, 1), ((0, 0), (0, 0))
 WIDE = (1, 2, 3, 34, 35, 1, 2, UNIT, BARE, UNIT, 1)  # more channels than a tile has
 LONG = (1, 17, 16, 1, 2, 1, 1, UNIT, BARE, UNIT, 1)  # more pixels than a range of wgrad has
+TALL = SHAPES[7]  # 75 pixels: three tiles, the last of which is not full; one tap
+FULL_TILES = (1, 8, 4, 32, 64, 1, 1, UNIT, BARE, UNIT, 1)  # no tile or strip has an end to heed
+FULL_FILTERS = (1, 8, 4, 31, 32, 1, 1, UNIT, BARE, UNIT, 1)  # nor with the column of the bias
+SMALL = 6000  # operations of a case: every mode of a convolution, within a tile or two
 
-# op, variant, those of the op's own cases that run, further ones. Left out of the op's own cases is
-# what takes seconds here: large ones, and of those that are alike.
+# op, variant, those of the op's own cases that run (all, some, those of so few operations), further
+# ones. Left out of the op's own cases is what takes seconds here: large ones, and of those that are
+# alike. A tile and a strip is all that has an end in these kernels, and further ones have each end.
 CHOSEN = [
     (
         "matmul",
@@ -36,8 +43,9 @@ CHOSEN = [
     (
         "conv2d",
         "cuda_numba_direct",
-        [0, 3, 4, 7, 8, 11, 13, 14, 15, 16, 17, 18, 19],
+        SMALL,
         [
+            *(forward_case(shape, act=None) for shape in (TALL, FULL_TILES)),
             forward_case(WIDE, act="hard_tanh"),
             *(
                 forward_case((1, 1, 9, 1, 2, 1, 1, *LONG[7:]), act=a)
@@ -45,12 +53,17 @@ CHOSEN = [
             ),
         ],
     ),
-    ("conv2d_dgrad", "cuda_numba_direct", [0, 3, 7, 8, 10, 11, 13, 14, 15], [dgrad_case(WIDE)]),
+    (
+        "conv2d_dgrad",
+        "cuda_numba_direct",
+        SMALL,
+        [*map(dgrad_case, (TALL, FULL_TILES, WIDE))],
+    ),
     (
         "conv2d_wgrad",
         "cuda_numba_direct",
-        [0, 3, 4, 7, 8, 10, 11, 13, 14, 15, 16],
-        [wgrad_case(WIDE), wgrad_case(LONG)],
+        SMALL,
+        [*map(wgrad_case, (TALL, FULL_FILTERS, WIDE, LONG))],
     ),
     ("maxpool2d", "cuda_numba", None, []),
     ("maxpool2d_grad", "cuda_numba", None, []),
@@ -126,11 +139,23 @@ def broken(op, name, old, new):
     return registry.Variant(op, name, module)
 
 
+def chosen_of(op, which):
+    """The op's own cases at these places, or of at most so many operations."""
+    if isinstance(which, list):
+        return [op.cases[i] for i in which]
+
+    def operations(tried):
+        ins = make_inputs(op, tried, np.random.default_rng(0), np.dtype(np.float32))
+        return op.work(specs_of(ins), {k: v for k, v in tried.attrs.items() if k in op.attrs})[0]
+
+    return [tried for tried in op.cases if operations(tried) <= which]
+
+
 def verified():
     """[op, case, precision, reason] of every chosen case; the last of each op in float64 too."""
-    for name, variant, indices, further in CHOSEN:
+    for name, variant, which, further in CHOSEN:
         op = registry.op(name)
-        own = op.cases if indices is None else [op.cases[i] for i in indices]
+        own = op.cases if which is None else chosen_of(op, which)
         chosen = [(c, "float32") for c in (*own, *further)]
         for tried, precision in [*chosen, (chosen[-1][0], "float64")]:
             begun = time.perf_counter()

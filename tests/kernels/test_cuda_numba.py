@@ -18,6 +18,7 @@ from dlcli_kernels.check_compare import specs_of
 from dlcli_kernels.elementwise.activations import EPILOGUES
 from dlcli_kernels.launch import Launch
 from dlcli_kernels.raw import LaunchError
+from filelock import FileLock
 
 pytestmark = pytest.mark.simulator
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +38,20 @@ def variants():
 
 
 @pytest.fixture(scope="module")
-def simulated():
-    """What the program `numba_simulator.py` reports."""
+def simulated(tmp_path_factory):
+    """What the program `numba_simulator.py` reports: it runs once, whichever workers ask."""
     pytest.importorskip("numba_cuda")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers of this run
+    report = folder / "simulated.json"
+    with FileLock(folder / "simulated.lock"):
+        if not report.exists():
+            report.write_text(run_simulator())
+    return json.loads(report.read_text())
+
+
+def run_simulator():
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "kernels" / "numba_simulator.py")],
         env={
@@ -52,7 +64,7 @@ def simulated():
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def test_every_kernel_in_numba_agrees_with_its_reference(simulated):

@@ -60,8 +60,11 @@ def test_processes_that_build_one_kernel_at_once_all_have_it(tmp_path, own_cache
     for process in started:
         out, err = process.communicate(timeout=120)
         assert out == b"[7, 7, 7, 7]\n", err.decode()
-    assert {path.name.split("-")[0] for path in own_cache.iterdir()} == {"runtime", "fill"}
-    assert len(list(own_cache.iterdir())) == 2
+    assert sorted(path.name.split("-")[0] for path in own_cache.iterdir()) == [
+        "fill",
+        "runtime",
+        "words",
+    ]
 
 
 def test_a_library_that_was_cut_short_is_built_anew(tmp_path, own_cache):
