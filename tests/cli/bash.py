@@ -32,18 +32,20 @@ MOST = 1 << 20  # bytes of words and variables
 
 
 def run(script):
-    """Runs the lines, which end with the first that fails. Gives (exit code, stdout, stderr)."""
+    """Runs the lines up to the first that fails. Gives (exit code, stdout, stderr)."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, there, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         _programs(Path(folder), there.fileno())
         out, err = (stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2))
-        shell = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", script],
-            env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
-            pass_fds=[there.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
+        shell = stack.enter_context(
+            subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", script],
+                env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
         )
         there.close()  # so that what is received ends when bash does
         while _answer(here):
