@@ -3,6 +3,7 @@
 `DLCLI_REQUIRE` names markers (`oracle,real_data`): a test of that kind that is skipped fails.
 """
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -17,6 +18,7 @@ if "DLCLI_DATA" in os.environ:  # tests change the working folder
     os.environ["DLCLI_DATA"] = os.path.abspath(os.environ["DLCLI_DATA"])
 settings.register_profile("dlcli", derandomize=True, deadline=None, database=None)
 settings.load_profile("dlcli")
+gc.set_threshold(50_000)  # as the process `dlcli` does: Numba makes many objects that stay
 
 
 def has_library(*names):

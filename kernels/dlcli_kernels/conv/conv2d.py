@@ -200,8 +200,8 @@ def grad_wgrad(call, ins, outs, douts, needed, *, filters, bias, **geometry):
 FORWARD = {("cpu", "float64"): ("cpu_direct", "cpu_depthwise", "cpu_im2col")}
 BACKWARD = {("cpu", "float64"): ("cpu_depthwise", "cpu_im2col")}
 WGRAD = dict(BACKWARD)
-FORWARD["cpu", "float32"] = ("cpu_tiled", *FORWARD["cpu", "float64"])
-BACKWARD["cpu", "float32"] = ("cpu_tiled", *BACKWARD["cpu", "float64"])
+FORWARD["cpu", "float32"] = ("cpu_winograd", "cpu_tiled", *FORWARD["cpu", "float64"])
+BACKWARD["cpu", "float32"] = ("cpu_winograd", "cpu_tiled", *BACKWARD["cpu", "float64"])
 WGRAD["cpu", "float32"] = ("cpu_tiled_wgrad", *WGRAD["cpu", "float64"])
 CUDA = ("cuda_raw_depthwise", "cuda_raw_implicit_gemm")
 FORWARD["cuda", "float32"], BACKWARD["cuda", "float32"] = ("cuda_raw_direct", *CUDA), CUDA
