@@ -66,6 +66,12 @@ def processes(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def start(result: dict[str, Any]) -> list[str]:
+    """Seconds of short commands."""
+    rows = [f"| {row['what']} | {row['seconds']:.2f} |" for row in result["rows"]]
+    return ["| | seconds |", "|---|---|", *rows]
+
+
 def gpu() -> list[str]:
     """Shares of the vendors' speed and of the bandwidth, on every GPU that there are results of."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
@@ -80,6 +86,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "accuracy": _of("accuracy", accuracy),
     "models": _of("models", models),
     "processes": _of("cli", processes),
+    "start": _of("start", start),
     "gpu": gpu,
 }
 
@@ -88,10 +95,10 @@ def fill(text: str) -> str:
     """README's text with every table written anew."""
     for name, write in TABLES.items():
         table = "\n".join(write())
-        marked = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        marked = re.compile(rf"(<!-- bench: {name} -->)\n.*?(<!-- end -->)", re.DOTALL)
         if not marked.search(text):
             raise SystemExit(f"README.md has no table marked <!-- bench: {name} -->")
-        text = marked.sub(lambda m, table=table: m[1] + table + m[2], text)
+        text = marked.sub(lambda m, table=table: f"{m[1]}\n{table}\n{m[2]}", text)
     return text
 
 

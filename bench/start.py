@@ -22,7 +22,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "kernels")]
 
-from models import machine  # noqa: E402
+from dlcli.train import environment  # noqa: E402
 
 FIRST_STEP = """
 import os, sys
@@ -86,7 +86,9 @@ def main(repeats: int, out: Path | None) -> None:
     for row in rows:
         click.echo(f"{row['seconds']:7.2f} s  {row['what']}")
     if out is not None:
-        out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        out.write_text(
+            json.dumps({"machine": environment.describe(), "rows": rows}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":
