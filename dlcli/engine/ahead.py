@@ -56,17 +56,18 @@ class Ahead:
 
     def begin(self, step: Callable[[], Any]) -> None:
         """Starts it the first time, where it is of use: for what `step` runs, by a cold cache, with
-        a core of its own.
+        a core of its own. Without it where there is no room for another process.
         """
         first, self.begun = not self.begun, True
-        if first and sys.platform == "linux" and _of_use(executor.current()):
-            from dlcli_kernels import cpu_compile
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # it touches no other thread's
-                self.pid = cpu_compile.fork()
-            if not self.pid:
-                _second(step)
+        if not (first and sys.platform == "linux" and _of_use(executor.current())):
+            return
+        try:
+            pid = _fork()
+        except OSError:
+            return
+        if not pid:
+            _second(step)
+        self.pid = pid
 
     def end(self) -> None:
         """Ends it."""
@@ -75,6 +76,14 @@ class Ahead:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
             self.pid = 0
+
+
+def _fork() -> int:
+    from dlcli_kernels import cpu_compile
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it touches nothing of other threads
+        return cpu_compile.fork()
 
 
 def _of_use(device: Executor) -> bool:

@@ -1,5 +1,6 @@
 """The second process of a first run: what it compiles, and that it changes nothing and ends."""
 
+import errno
 import os
 import signal
 import time
@@ -124,6 +125,16 @@ def test_whatever_becomes_of_it_it_ends_with_the_training(begun, tmp_path, does,
     found.end()
     assert gone(pid)
     assert capfd.readouterr() == ("", "")
+
+
+def test_without_room_for_a_process_there_is_none(begun, tmp_path, monkeypatch):
+    def full():
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(ahead, "_fork", full)
+    found = begun(lambda folder: (folder / "here").touch())
+    assert (found.begun, found.pid) == (True, 0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_there_is_none_where_kernels_are_compiled_already_or_there_is_one_core():
