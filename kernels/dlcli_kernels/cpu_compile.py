@@ -91,7 +91,7 @@ class _OnCompile(event.Listener):
     def on_start(self, event: Any) -> None:
         self.depth += 1
         if self.depth == 1:  # what a kernel calls is compiled within it
-            module = event.data["dispatcher"].py_func.__module__
+            module = event.data["dispatcher"].py_func.__module__ or "a function"  # of no file
             self.tell(module.removeprefix("dlcli_kernels.").replace(".", "/"))
 
     def on_end(self, event: Any) -> None:

@@ -1,6 +1,7 @@
 """Completion: what a shell is told may follow, by the protocol that its script speaks."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_bash_completes_a_line(start, environment):
     """The script is loaded, and what it puts into COMPREPLY is looked at."""
     Path("bin").mkdir()
     program = Path("bin/dlcli")
-    program.write_text(f"#!/bin/sh\nexec {start[0]} -c '{start[2]}' \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
     program.chmod(0o755)
     script = (
         'PATH="$PWD/bin:$PATH"\neval "$(dlcli completion bash)"\n'
