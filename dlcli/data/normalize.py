@@ -31,8 +31,11 @@ class Normalize:
         if not (self.std > 0).all():
             raise ValueError("std must be above 0")
         values = np.arange(256, dtype=np.float64)[:, None] / 255.0
-        table = ((values - self.mean) / self.std).astype(np.float32)
-        self._tables = [np.ascontiguousarray(column) for column in table.T]
+        with np.errstate(over="ignore"):
+            table = (values - self.mean) / self.std
+        if not (np.abs(table) <= np.finfo(np.float32).max).all():
+            raise ValueError("mean and std make numbers beyond float32")
+        self._tables = [np.ascontiguousarray(column) for column in table.T.astype(np.float32)]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """(B, H, W, C) uint8 to (B, H, W, C) float32. ValueError: another dtype or C."""

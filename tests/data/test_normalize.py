@@ -80,6 +80,8 @@ def test_json_carries_it_without_loss(pixels):
         {"mean": ["0.5"], "std": [1.0]},
         {"mean": [[0.5]], "std": [[1.0]]},
         {"mean": [10**400], "std": [1.0]},
+        {"mean": [0.0], "std": [1e-300]},
+        {"mean": [0.0], "std": [5e-324]},
         {"mean": 0.5, "std": 1.0},
     ],
 )
