@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 from dlcli_kernels import cpu_gemm
+from numpy.random import mtrand
 
-FLOAT, INT = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int64)
+FLOAT = ctypes.POINTER(ctypes.c_float)
 
 
 def number(value):
@@ -36,13 +37,13 @@ def test_a_numpy_without_blas_is_an_error_that_says_what_to_install(monkeypatch)
         cpu_gemm.address("dgemm")
 
 
-def test_libraries_beside_numpys_core_are_asked_too(monkeypatch):
-    core, *others = cpu_gemm._libraries()
-    assert "multiarray" in core
-    if not others:
-        pytest.skip("threadpoolctl knows no BLAS of this NumPy")
-    monkeypatch.setattr(cpu_gemm, "_libraries", lambda: others)
-    assert cpu_gemm.address("sgemm")
+def test_a_library_without_it_is_passed_over_for_the_next(monkeypatch):
+    found, (core, *_) = cpu_gemm.address("sgemm"), cpu_gemm._libraries()
+    monkeypatch.setattr(cpu_gemm, "_libraries", lambda: [mtrand.__file__])
+    with pytest.raises(ImportError):
+        cpu_gemm.address("sgemm")
+    monkeypatch.setattr(cpu_gemm, "_libraries", lambda: [mtrand.__file__, core])
+    assert cpu_gemm.address("sgemm") == found
 
 
 PROGRAM = """

@@ -20,6 +20,7 @@ from ..cpu_sandwich import sandwich
 from ..cpu_tile import BITS, VECTORS, WIDEST
 from ..cpu_turn import turn
 from ..cpu_walk import lanes_of
+from ..elementwise.cpu_numpy import epilogue
 from .cpu_blocks import flat, floats
 from .cpu_im2col import sizes
 from .cpu_tiled import LINE, aligned
@@ -213,8 +214,6 @@ def _run(out, x, w, b, relu, g, scratch):
 def conv2d(out, x, w, b, *, act, scratch, **geometry):
     _run(out, x, w, b, act == "relu", _words("conv2d", (x, w), geometry), scratch)
     if act not in (None, "relu"):
-        from ..elementwise.cpu_numpy import epilogue
-
         epilogue(out, None, act)
 
 
