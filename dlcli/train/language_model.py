@@ -108,7 +108,7 @@ def write(
     random = Generator(seed, "generate", sample)
     drawn: list[float] = []
     trained.model.eval()
-    run, state = _run(trained.model)
+    run, state = _runner(trained.model)
     window = max(MOST_SCORES // trained.shape[1], 1)
     for at in range(0, len(given), window):
         scores, *state = run([given[np.newaxis, at : at + window], *state])
@@ -122,7 +122,7 @@ def write(
             scores, *state = run([np.array([[found]]), *state])
 
 
-def _run(model: Any) -> tuple[Forward, list[np.ndarray]]:
+def _runner(model: Any) -> tuple[Forward, list[np.ndarray]]:
     """What gives, for ids (1, T) and the arrays of a state, the scores (T, V) of what follows each
     and the arrays of the state after them; and those of the state to begin with.
     """
