@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.cli import build, output
-from dlcli.engine.plan import Plan
+from dlcli.engine.cpu_plan import CpuPlan
 from dlcli.engine.trace import HostCall
 from dlcli.errors import UsageError
 from dlcli.train import prepare
@@ -52,7 +52,7 @@ def show(name: str, module: Any, dataset: Any, batch_size: int | None, threads: 
 
 
 def _table(
-    name: str, samples: int, dataset: Any, plan: Plan, given: list[np.ndarray], executor: Any
+    name: str, samples: int, dataset: Any, plan: CpuPlan, given: list[np.ndarray], executor: Any
 ) -> None:
     from dlcli_kernels.bench_device import Host
 
@@ -95,7 +95,7 @@ def _table(
     )
 
 
-def _row(plan: Plan, call: Any, seconds: float, roofline: Any) -> dict[str, Any]:
+def _row(plan: CpuPlan, call: Any, seconds: float, roofline: Any) -> dict[str, Any]:
     """A call in plain values. at: where its result is, in KiB of the arena, or what it is."""
     if isinstance(call, HostCall):
         return {
@@ -125,7 +125,7 @@ def _inout(call: Any) -> list[Any]:
     return [p for n, p in zip(op.inputs, call.ins, strict=True) if n in op.inout]
 
 
-def _whole(plan: Plan, given: list[np.ndarray]) -> float:
+def _whole(plan: CpuPlan, given: list[np.ndarray]) -> float:
     """Median seconds of all calls together."""
     times = []
     for _ in range(REPEATS):

@@ -4,12 +4,14 @@ lies that is in use at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from dlcli_kernels.launch import address
 
-ALIGNMENT = 64  # bytes: a cache line
+CACHE_LINE = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Block:
     last: int
 
 
-def lay_out(blocks: Sequence[Block]) -> tuple[list[int], int]:
-    """Where each block begins, and how many bytes all of them take.
+def lay_out(blocks: Sequence[Block], alignment: int = CACHE_LINE) -> tuple[list[int], int]:
+    """Where each block begins, on a boundary of `alignment`, and how many bytes all of them take.
 
     The largest first, each into the tightest gap between those that are in use with it (greedy by
     size, Pisarchyk & Lee 2020).
@@ -31,7 +33,7 @@ def lay_out(blocks: Sequence[Block]) -> tuple[list[int], int]:
     placed: list[int] = []
     for i in sorted(range(len(blocks)), key=lambda i: (-blocks[i].nbytes, i)):
         block = blocks[i]
-        size = -(-block.nbytes // ALIGNMENT) * ALIGNMENT
+        size = -(-block.nbytes // alignment) * alignment
         best, gap, free = None, 0, 0
         for j in placed:  # by their offsets
             other = blocks[j]
@@ -40,7 +42,7 @@ def lay_out(blocks: Sequence[Block]) -> tuple[list[int], int]:
             room = offsets[j] - free
             if room >= size and (best is None or room < gap):
                 best, gap = free, room
-            free = max(free, offsets[j] + -(-other.nbytes // ALIGNMENT) * ALIGNMENT)
+            free = max(free, offsets[j] + -(-other.nbytes // alignment) * alignment)
         offsets[i] = free if best is None else best
         end = max(end, offsets[i] + size)
         at = next((k for k, j in enumerate(placed) if offsets[j] > offsets[i]), len(placed))
@@ -49,16 +51,25 @@ def lay_out(blocks: Sequence[Block]) -> tuple[list[int], int]:
 
 
 class Arena:
-    """Memory that plans share, which run one after the other. begin: its address."""
+    """Memory of a device that plans share, which run one after the other.
 
-    def __init__(self) -> None:
-        self.memory = np.empty(0, np.uint8)
-        self.begin = 0
+    empty(nbytes): so many bytes, as an array on a boundary of `alignment`. begin: its address.
+    """
+
+    def __init__(self, empty: Callable[[int], Any], alignment: int = CACHE_LINE) -> None:
+        self.empty, self.alignment = empty, alignment
+        self.memory: Any = None
+        self.begin = self.nbytes = 0
 
     def hold(self, nbytes: int) -> None:
         """Has room for so many bytes from now on, elsewhere perhaps. MemoryError."""
-        if nbytes > len(self.memory):
-            raw = np.empty(nbytes + ALIGNMENT, np.uint8)  # without room the old one stays
-            shift = -raw.ctypes.data % ALIGNMENT
-            self.memory = raw[shift : shift + nbytes]
-            self.begin = self.memory.ctypes.data
+        if nbytes > self.nbytes:
+            self.memory = self.empty(nbytes)  # without room the old one stays
+            self.begin, self.nbytes = address(self.memory), nbytes
+
+
+def on_cache_lines(nbytes: int) -> np.ndarray:
+    """Uninitialised bytes of the host that begin on a cache line."""
+    raw = np.empty(nbytes + CACHE_LINE, np.uint8)
+    shift = -raw.ctypes.data % CACHE_LINE
+    return raw[shift : shift + nbytes]

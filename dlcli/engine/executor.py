@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dlcli_kernels import registry
@@ -17,6 +17,11 @@ from dlcli_kernels.registry import Variant
 from dlcli_kernels.spec import Op, Spec
 
 from ..errors import DeviceError
+from .arena import Arena, on_cache_lines
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .trace import Trace
 
 MOST_SIGNATURES = 4096  # distinct shapes remembered before starting over
 
@@ -29,13 +34,14 @@ class Executor:
     wants its values calls `get`.
 
     device: its name. precision: what float32 operands are computed in. threads: on the CPU. plans:
-    whether what is repeated may run by a plan.
+    whether what is repeated may run by a plan. arena: of those plans.
     """
 
     device: str
     precision = "float32"
     threads = 1
     plans = False
+    arena: Arena
 
     def __init__(self) -> None:
         self.launches: dict[Any, Launch] = {}
@@ -66,15 +72,34 @@ class Executor:
         made[...] = array
         return made
 
+    def view(
+        self,
+        memory: Any,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        strides: tuple[int, ...] | None = None,
+    ) -> Any:
+        """An array in the memory of a contiguous one, which begins `offset` bytes after it."""
+        raise NotImplementedError
+
     def made_on_host(self, make: Callable[..., np.ndarray], *operands: Any) -> Any:
         """An array of the device with the values make(*operands), these being arrays of the host or
         of the device, whose values it is given.
         """
+        return self.put(self.on_host(make, operands))
+
+    def on_host(self, make: Callable[..., np.ndarray], operands: Sequence[Any]) -> np.ndarray:
+        """make(*operands), as an array of the host: see `made_on_host`."""
         given = [a if isinstance(a, np.ndarray) else self.get(a) for a in operands]
-        return self.put(np.asarray(make(*given), order="C"))
+        return np.asarray(make(*given), order="C")
 
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Fills `outs` from `arrays` and updates the inout ones of these."""
+        raise NotImplementedError
+
+    def plan(self, trace: Trace) -> Plan:
+        """What repeats a trace of this device, in its arena. MemoryError."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
@@ -125,6 +150,17 @@ class Executor:
             raise DeviceError(str(error), hint="use --device cpu") from error
 
 
+def view_on_host(
+    memory: np.ndarray,
+    offset: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    strides: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """`Executor.view` of NumPy's arrays."""
+    return np.ndarray(shape, dtype, memory.reshape(-1).view(np.uint8), offset, strides)
+
+
 class CpuExecutor(Executor):
     """The CPU: NumPy arrays, and a pool of `threads`, which meet after every op.
 
@@ -142,6 +178,7 @@ class CpuExecutor(Executor):
         super().__init__()
         self.threads = threads
         self.pool = Pool(threads)
+        self.arena = Arena(on_cache_lines)
 
     def empty(self, spec: Spec) -> Any:
         return np.empty(spec.shape, spec.dtype)
@@ -154,6 +191,13 @@ class CpuExecutor(Executor):
 
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
         self.pool.carry_out(launch, outs, arrays)
+
+    view = staticmethod(view_on_host)
+
+    def plan(self, trace: Trace) -> Plan:
+        from .cpu_plan import CpuPlan
+
+        return CpuPlan(trace, self)
 
     def close(self) -> None:
         """Ends the threads."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from dlcli_kernels.launch import address
 
 from . import executor
-from .arena import Arena
-from .executor import CpuExecutor
+from .executor import Executor
 from .plan import Plan
 from .tensor import Tensor
 from .trace import Trace, Tracer
@@ -40,7 +40,6 @@ class Planner:
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
         self.entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self.arena = Arena()
 
     def run(
         self,
@@ -60,7 +59,6 @@ class Planner:
         device = executor.current()
         if not self.enabled or not device.plans:
             return None
-        assert isinstance(device, CpuExecutor)
         given = [np.asarray(array, order="C") for array in given]
         places = tuple([id(t.data) for t in watched])
         whole = (key, device, places, *[(a.shape, a.dtype) for a in given])
@@ -88,13 +86,13 @@ class Planner:
         for k, array in enumerate(given):
             if tensor.data is array:
                 entry.passed_on.append((tensor, k))
-            elif np.may_share_memory(tensor.data, array):
+            elif 0 <= address(tensor.data) - address(array) < array.nbytes:
                 entry.plan, entry.refusal = None, "a result is a part of what is given"
 
     def _trace(
         self,
         entry: _Entry,
-        device: CpuExecutor,
+        device: Executor,
         given: Sequence[np.ndarray],
         function: Callable[[], Any],
     ) -> Any:
@@ -107,7 +105,7 @@ class Planner:
             entry.refusal, entry.trace = entry.trace.refusal, None
         elif before is not None and before.same(entry.trace):
             try:
-                entry.plan = Plan(entry.trace, device.pool, self.arena)
+                entry.plan = device.plan(entry.trace)
             except MemoryError:
                 entry.refusal = "there was no memory for it"
             entry.trace = None

@@ -8,7 +8,8 @@ waits for the device but `get`.
 from __future__ import annotations
 
 import functools
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,7 @@ class Gpu:
         self._array = cupy.ndarray
         self._loaded: dict[Kernel, _Loaded] = {}
         self._maps = cuda_tensor_map.Maps()
+        self._apart: Any = None  # the stream on which is captured
 
     def ordered(self, order: str) -> AbstractContextManager[None]:
         """Nothing: the hardware decides in which order threads run."""
@@ -70,6 +72,48 @@ class Gpu:
     def get(self, array: Any) -> np.ndarray:
         """A copy as NumPy, once every launch before on the current stream has ended."""
         return self.cupy.asnumpy(array)
+
+    def view(
+        self,
+        memory: Any,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        strides: tuple[int, ...] | None = None,
+    ) -> Any:
+        """An array in the memory of another, which lives as long as it is used."""
+        return self._array(shape, dtype, memory.data + offset, strides)
+
+    def assign(self, out: Any, array: Any) -> None:
+        """Copies an array to another one on the current stream."""
+        out[...] = array
+
+    def capture(self, calls: Callable[[], None]) -> Callable[[], None]:
+        """What launches calls() as one CUDA graph on the stream that is current then.
+
+        Everything in it must have run before: a module that is loaded in the midst ends a capture.
+        """
+        if self._apart is None:  # the default stream cannot be captured
+            self._apart = self.cupy.cuda.Stream(non_blocking=True)
+        try:
+            with self._apart as stream:
+                stream.begin_capture()
+                try:
+                    calls()
+                except BaseException:
+                    with suppress(RuntimeError):  # that it is incomplete is known
+                        stream.end_capture()
+                    raise
+                graph = stream.end_capture()
+        except RuntimeError as error:
+            raise LaunchError(f"this cannot be captured: {_line(error)}") from error
+        return functools.partial(self._replay, graph)
+
+    def _replay(self, graph: Any) -> None:
+        try:
+            graph.launch()
+        except RuntimeError as error:
+            raise LaunchError(f"a captured graph was not launched: {_line(error)}") from error
 
     def facts(self) -> dict[str, Any]:
         """The device's name, architecture, multiprocessors and bytes of memory; CUDA's versions."""

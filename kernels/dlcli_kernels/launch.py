@@ -35,6 +35,10 @@ def serial(task: Callable[[int], None], count: int) -> None:
         task(i)
 
 
+def _assign(out: Any, array: Any) -> None:
+    out[...] = array
+
+
 def address(array: Any) -> int:
     """Where an array of NumPy's or CuPy's form begins in its memory."""
     return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
@@ -166,16 +170,20 @@ class Launch:
         return scratch(self.scratch)
 
     def run_whole(
-        self, outs: Sequence[Any], ins: Sequence[Any], empty: Callable[[Spec], Any]
+        self,
+        outs: Sequence[Any],
+        ins: Sequence[Any],
+        empty: Callable[[Spec], Any],
+        assign: Callable[[Any, Any], None] = _assign,
     ) -> None:
         """Fills `outs` from `ins` in one call: for a device that shares the work out itself.
 
-        No partial sums: the kernel makes the whole result. empty: makes an array of the device,
-        for the scratch and for the copy of an operand that is not contiguous and on a boundary of
-        16 bytes; ValueError if such an operand is inout.
+        No partial sums: the kernel makes the whole result. empty: makes an array of the device, in
+        the order of the inputs for the copy of each that is not contiguous and on a boundary of 16
+        bytes (ValueError if it is inout), then for the scratch. assign: how such a copy is made.
         """
         arrays = [
-            a if a is None else self._dense(name, a, empty)
+            a if a is None else self._dense(name, a, empty, assign)
             for name, a in zip(self.op.inputs, ins, strict=True)
         ]
         extra: dict[str, Any] = {"start": 0} if self.op.offset else {}
@@ -183,7 +191,7 @@ class Launch:
             extra["scratch"] = empty(self.scratch)
         self.kernel(*outs, *arrays, **self.attrs, **extra)
 
-    def _dense(self, name: str, array: Any, empty: Callable[[Spec], Any]) -> Any:
+    def _dense(self, name: str, array: Any, empty: Any, assign: Any) -> Any:
         if array.flags.c_contiguous and address(array) % ALIGNMENT == 0:
             return array
         if name in self.op.inout:
@@ -192,7 +200,7 @@ class Launch:
                 f" and on a boundary of {ALIGNMENT} bytes"
             )
         copy = empty(Spec.of(array))
-        copy[...] = array
+        assign(copy, array)
         return copy
 
     def _plain(self, name: str, array: Any) -> Any:

@@ -14,7 +14,7 @@ the target in use. NumPy only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -61,6 +61,29 @@ class Target(Protocol):
 
     def get(self, array: Any) -> Any:
         """The array as NumPy, once every launch before has ended."""
+
+
+class Capturing(Target, Protocol):
+    """A target on which what was launched once can be repeated as a whole."""
+
+    def view(
+        self,
+        memory: Any,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        strides: tuple[int, ...] | None = None,
+    ) -> Any:
+        """An array in the memory of another, which begins `offset` bytes after it."""
+
+    def assign(self, out: Any, array: Any) -> None:
+        """Copies an array to another one of the same shape, in order with every launch."""
+
+    def capture(self, calls: Callable[[], None]) -> Callable[[], None]:
+        """What repeats the launches and assignments of calls(), which does not do them itself.
+
+        It allocates nothing and waits for nothing. LaunchError where one cannot be repeated.
+        """
 
 
 @dataclass(frozen=True)

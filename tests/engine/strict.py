@@ -21,13 +21,19 @@ class TouchedByHost(AssertionError):
 
 
 class DeviceArray:
-    """An array of the device: shape, dtype, nbytes, flags, address; slices, reshapes as views."""
+    """An array of the device: shape, dtype, nbytes, flags, strides, address, and whose memory it
+    is a part of; slices, reshapes as views.
+    """
 
     __array_ufunc__ = None  # arithmetic with NumPy's arrays is a TypeError
     __hash__ = None
 
-    def __init__(self, memory):
+    def __init__(self, memory, base=None):
         self.shape, self.dtype, self.nbytes = memory.shape, memory.dtype, memory.nbytes
+        self.strides, self.base = (
+            memory.strides,
+            base if base is None or base.base is None else base.base,
+        )
         self.flags = SimpleNamespace(c_contiguous=memory.flags.c_contiguous)
         self.data = SimpleNamespace(ptr=memory.ctypes.data)
         self._memory = memory
@@ -36,10 +42,10 @@ class DeviceArray:
         view = self._memory.reshape(*shape)
         if view.size and not np.shares_memory(view, self._memory):
             raise TouchedByHost("this reshape is a copy")
-        return DeviceArray(view)
+        return DeviceArray(view, self)
 
     def __getitem__(self, key):
-        return DeviceArray(self._memory[_slices(key)])
+        return DeviceArray(self._memory[_slices(key)], self)
 
     def __setitem__(self, key, value):
         if not isinstance(value, DeviceArray):
@@ -68,15 +74,22 @@ def _slices(key):
 
 
 class StrictTarget:
-    """A target with memory of its own; nothing can be launched on it."""
+    """A target with memory of its own; nothing can be launched on it.
+
+    captured: what a capture has noted instead of doing it. uncapturable: the kernel that ends one.
+    """
 
     arch, multiprocessors = "sm_80", 1
+
+    def __init__(self):
+        self.captured, self.uncapturable = None, ""
 
     def launch(self, call):
         raise AssertionError(f"{call.kernel.label()} was launched")
 
     def empty(self, spec):
         """Not zeros: what nobody wrote is NaN, or −1."""
+        assert self.captured is None, "an allocation in the midst of a capture"
         raw_bytes = np.full(spec.nbytes + BOUNDARY, 0xFF, np.uint8)
         begin = -raw_bytes.ctypes.data % BOUNDARY
         memory = raw_bytes[begin : begin + spec.nbytes]
@@ -91,16 +104,44 @@ class StrictTarget:
 
     def get(self, array):
         assert isinstance(array, DeviceArray)
+        assert self.captured is None, "a value is read in the midst of a capture"
         return array._memory.copy()
+
+    def view(self, memory, offset, shape, dtype, strides=None):
+        flat = memory._memory.reshape(-1).view(np.uint8)
+        return DeviceArray(np.ndarray(shape, dtype, flat, offset, strides), memory)
+
+    def assign(self, out, array):
+        self.do(out.__setitem__, ..., array)
+
+    def do(self, function, *args):
+        """Calls it, now or when what is captured is repeated."""
+        if self.captured is None:
+            function(*args)
+        else:
+            self.captured.append((function, args))
+
+    def capture(self, calls):
+        self.captured = captured = []
+        try:
+            calls()
+        finally:
+            self.captured = None
+        return lambda: [function(*args) for function, args in captured]
 
 
 class Lent:
     """A variant of the CPU that runs on the device's arrays."""
 
-    def __init__(self, variant):
-        self.variant, self.workspace = variant, variant.workspace
+    def __init__(self, variant, target):
+        self.variant, self.target, self.workspace = variant, target, variant.workspace
 
-    def run(self, *arrays, scratch=None, **attrs):
+    def run(self, *arrays, **attrs):
+        if self.target.captured is not None and self.variant.op.name == self.target.uncapturable:
+            raise raw.LaunchError(f"{self.target.uncapturable} cannot be captured")
+        self.target.do(lambda: self.run_now(*arrays, **attrs))
+
+    def run_now(self, *arrays, scratch=None, **attrs):
         if scratch is not None:
             attrs["scratch"] = scratch._memory
         state = cpu.flush_to_zero()
@@ -124,7 +165,7 @@ class StrictExecutor(CudaExecutor):
 
     def resolve(self, op, specs, attrs):
         self.ran.add(op.name)
-        return Lent(registry.resolve(op, "cpu", specs, attrs))
+        return Lent(registry.resolve(op, "cpu", specs, attrs), self.target)
 
 
 class InOneRange(CpuExecutor):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.engine.arena import ALIGNMENT, Arena, Block, lay_out
+from dlcli.engine.arena import CACHE_LINE, Arena, Block, lay_out, on_cache_lines
 
 
 @st.composite
@@ -14,14 +14,14 @@ def blocks(draw):
 
 
 def rounded(nbytes):
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+    return -(-nbytes // CACHE_LINE) * CACHE_LINE
 
 
 @given(st.lists(blocks(), max_size=25))
 def test_blocks_in_use_together_lie_apart_and_all_of_them_on_cache_lines(found):
     offsets, end = lay_out(found)
     for i, (block, offset) in enumerate(zip(found, offsets, strict=True)):
-        assert offset % ALIGNMENT == 0
+        assert offset % CACHE_LINE == 0
         assert offset >= 0
         assert offset + block.nbytes <= end
         for other, place in zip(found[:i], offsets[:i], strict=True):
@@ -45,7 +45,7 @@ def test_blocks_that_follow_each_other_share_their_memory():
 
 
 def test_where_there_is_no_room_the_memory_of_before_stays():
-    arena = Arena()
+    arena = Arena(on_cache_lines)
     arena.hold(100)
     arena.memory[:] = 7
     begin = arena.begin
@@ -55,11 +55,11 @@ def test_where_there_is_no_room_the_memory_of_before_stays():
 
 
 def test_an_arena_grows_and_never_shrinks():
-    arena = Arena()
+    arena = Arena(on_cache_lines)
     arena.hold(100)
     first = arena.begin
     arena.hold(50)
     assert arena.begin == first
-    assert first % ALIGNMENT == 0
+    assert first % CACHE_LINE == 0
     arena.hold(1 << 20)
     assert len(arena.memory) == 1 << 20

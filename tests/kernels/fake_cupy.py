@@ -5,6 +5,7 @@ look at. `missing_names` compares it with the real CuPy where that is installed.
 """
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,14 +20,67 @@ class DriverFault(RuntimeError):
     """CUDADriverError."""
 
 
+class Pointer:
+    """Where an array begins in its memory, some bytes of NumPy."""
+
+    def __init__(self, memory, offset=0):
+        self.memory, self.offset, self.ptr = memory, offset, memory.ctypes.data + offset
+
+    def __add__(self, offset):
+        return Pointer(self.memory, self.offset + offset)
+
+
 class Array:
     """An array of the device: it is nothing that NumPy would take for one of its own."""
 
-    def __init__(self, values):
-        self.values = values
-        self.data = SimpleNamespace(ptr=values.ctypes.data)
-        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
-        self.strides = values.strides
+    def __init__(self, shape, dtype, memptr=None, strides=None):
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self.data = memptr or Pointer(np.empty(size, np.uint8))
+        self.values = np.ndarray(shape, dtype, self.data.memory, self.data.offset, strides)
+        self.shape, self.dtype, self.ndim = self.values.shape, self.values.dtype, self.values.ndim
+        self.strides = self.values.strides
+
+    @staticmethod
+    def of(values):
+        values = np.asarray(values)
+        made = Array(values.shape, values.dtype)
+        made.values[...] = values
+        return made
+
+
+class Stream:
+    """What is launched while it captures goes into its graph. current: those entered, in order."""
+
+    current: ClassVar = []
+
+    def __init__(self, non_blocking):
+        assert non_blocking
+        self.captured = None
+
+    def __enter__(self):
+        self.current.append(self)
+        return self
+
+    def __exit__(self, *_):
+        assert self.current.pop() is self
+        assert self.captured is None, "left in the midst of a capture"
+
+    def begin_capture(self):
+        self.captured = []
+
+    def end_capture(self):
+        captured, self.captured = self.captured, None
+        if None in captured:
+            raise RuntimeFault("cudaErrorStreamCaptureInvalidated: it is over")
+        return SimpleNamespace(launch=lambda: [function() for function in captured])
+
+    @classmethod
+    def do(cls, function):
+        """Calls it, or has the current stream capture it."""
+        if cls.current:
+            cls.current[-1].captured.append(function)
+        else:
+            function()
 
 
 def fake_cupy(capability="90", devices=1, fault=None, wrong=False, refuses=False, resident=8):
@@ -50,6 +104,8 @@ def fake_cupy(capability="90", devices=1, fault=None, wrong=False, refuses=False
 
         def __call__(self, grid, block, args, shared_mem=0, enable_cooperative_groups=False):
             if refuses:
+                if Stream.current:
+                    Stream.current[-1].captured.append(None)
                 raise DriverFault("CUDA_ERROR_INVALID_VALUE: invalid argument")
             did.launches.append(
                 SimpleNamespace(
@@ -64,7 +120,10 @@ def fake_cupy(capability="90", devices=1, fault=None, wrong=False, refuses=False
             if self.name == "probe" and isinstance(args[1], Array):
                 out, x, n = args
                 assert n.dtype == np.int32
-                out.values[...] = 0 if wrong else 2 * x.values + np.arange(n, dtype=np.float32)
+                Stream.do(lambda: probe(out, x, n))
+
+    def probe(out, x, n):
+        out.values[...] = 0 if wrong else 2 * x.values + np.arange(n, dtype=np.float32)
 
     class Module:
         def load(self, image):
@@ -94,14 +153,15 @@ def fake_cupy(capability="90", devices=1, fault=None, wrong=False, refuses=False
     return SimpleNamespace(
         __version__="14.2.0",
         ndarray=Array,
-        empty=lambda shape, dtype: Array(np.empty(shape, dtype)),
-        array=lambda values: Array(np.array(values)),
+        empty=Array,
+        array=Array.of,
         asnumpy=lambda array: np.array(array.values),
         cuda=SimpleNamespace(
             Device=lambda: SimpleNamespace(id=0, compute_capability=capability),
             runtime=runtime,
             driver=driver,
             function=SimpleNamespace(Module=Module),
+            Stream=Stream,
         ),
         did=did,
     )

@@ -305,3 +305,7 @@ def test_cupy_has_every_name_that_the_fake_has():
         assert hasattr(cupy.cuda.function.Module, name)
     for name in ("id", "compute_capability"):
         assert hasattr(cupy.cuda.Device, name)
+    for name in ("begin_capture", "end_capture", "__enter__"):
+        assert hasattr(cupy.cuda.Stream, name)
+    assert hasattr(cupy.cuda.Graph, "launch")
+    assert cupy.ndarray.__weakrefoffset__  # a plan notices when an array is gone

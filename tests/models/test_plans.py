@@ -7,11 +7,13 @@ import pytest
 
 from dlcli import optim
 from dlcli.data.loader import Batch
+from dlcli.engine import executor
 from dlcli.models import catalog
 from dlcli.models.seq2seq import NOTHING
 from dlcli.train.evaluate import inference
 from dlcli.train.memory import TooLarge
 from dlcli.train.step import Halted, Kept, Stepper
+from tests.engine.strict import StrictExecutor
 
 IMAGE, CLASSES, N = (8, 8, 1), 3, 4
 SMALL = {
@@ -156,6 +158,19 @@ def test_a_plan_makes_the_same_bits_as_the_model_called_in_every_step(name):
         np.testing.assert_array_equal(others[key], array, err_msg=key)
 
 
+@pytest.mark.parametrize("name", catalog.names())
+def test_on_a_device_with_memory_of_its_own_a_plan_makes_the_same_bits_too(name):
+    with executor.using(StrictExecutor()):
+        want, tensors, _ = trained(name, plan=False, steps=6)
+    with executor.using(StrictExecutor()):
+        found, others, stepper = trained(name, plan=True, steps=6)
+    assert planned(stepper) == dict.fromkeys(planned(stepper), (6, True))
+    assert found == want
+    assert tensors.keys() == others.keys()
+    for key, array in tensors.items():
+        np.testing.assert_array_equal(others[key], array, err_msg=key)
+
+
 def test_a_plan_that_runs_out_of_memory_is_not_done_a_second_time(monkeypatch):
     """Some phases may have moved already."""
     *_, stepper = trained("dcgan", plan=True, steps=5)
@@ -163,7 +178,7 @@ def test_a_plan_that_runs_out_of_memory_is_not_done_a_second_time(monkeypatch):
     def fail(self, given):
         raise MemoryError
 
-    monkeypatch.setattr("dlcli.engine.plan.Plan.run", fail)
+    monkeypatch.setattr("dlcli.engine.cpu_plan.CpuPlan.run", fail)
     before = stepper.model.state_dict()
     with pytest.raises(TooLarge) as large:
         trained_on(stepper, "dcgan", np.random.default_rng(5), 5)

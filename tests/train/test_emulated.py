@@ -11,6 +11,7 @@ from dlcli import optim
 from dlcli.data.loader import Batch
 from dlcli.engine import executor
 from dlcli.engine.cuda_executor import CudaExecutor
+from dlcli.engine.cuda_plan import CudaPlan
 from dlcli.models import catalog
 from dlcli.train.evaluate import predict_proba
 from dlcli.train.step import Stepper
@@ -53,12 +54,15 @@ def batches(number, of_texts):
         yield Batch(x, rng.integers(0, CLASSES, n), np.arange(n), tuple(more))
 
 
-def trained(name, optimizer, steps):
-    """Losses, weights, the optimiser's states and the shares of a model after some steps."""
+def trained(name, optimizer, steps, plan=False):
+    """Losses, weights, the optimiser's states and the shares of a model after some steps, the last
+    of them on fewer samples.
+    """
     module = catalog.load(name)
     of_texts = getattr(module, "KIND", "image") == "text"
     config = module.Config(**{"dropout": 0.2, **SMALL.get(name, {})})
     model = module.build(config, (STEPS, WORDS) if of_texts else SHAPE, CLASSES, seed=1)
+    model.plan = plan
     lr, settings = OPTIMIZERS[optimizer]
     settings = {"clip_norm": 1.0, **settings}
     stepper = Stepper(model, lambda phase: optim.make(optimizer, phase.parameters, **settings))
@@ -118,3 +122,16 @@ def test_a_model_learns_in_the_emulator_what_it_learns_on_the_cpu(name, optimize
     for key, array in want.items():
         close = ROUNDING * float(np.abs(array).max(initial=0)) if array.dtype.kind == "f" else 0
         np.testing.assert_allclose(found[key], array, rtol=0, atol=close, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn-small", "lstm", "text-lstm"])
+def test_a_plan_launches_in_the_emulator_what_makes_the_same_bits(name, emulated):
+    want = trained(name, "adam", 7)
+    before, made = emulated.target.launches, []
+    emulated.plan = lambda trace: made.append(CudaPlan(trace, emulated)) or made[-1]
+    found = trained(name, "adam", 7, plan=True)
+    assert len(made) == 1  # after two equal batches two are traced, and the short one comes once
+    assert emulated.target.launches > before
+    assert found.keys() == want.keys()
+    for key, array in want.items():
+        np.testing.assert_array_equal(found[key], array, err_msg=key)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dlcli.data import catalog, kind
 from dlcli.engine import tape
-from dlcli.engine.plan import Plan
+from dlcli.engine.cpu_plan import CpuPlan
 from dlcli.engine.planner import WARM
 from dlcli.engine.tensor import on_device
 from dlcli.errors import CheckpointError, DataError, NonFiniteError, UsageError
@@ -267,8 +267,8 @@ def test_the_prompt_may_be_read_in_parts(data, monkeypatch):
 
 
 def test_text_by_plans_is_the_same_to_the_letter(data, monkeypatch):
-    found, runs, run = trained(data), [], Plan.run
-    monkeypatch.setattr(Plan, "run", lambda *args: (runs.append(1), run(*args)))
+    found, runs, run = trained(data), [], CpuPlan.run
+    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
     plain = text_of(found, prompt="ac 3", length=200)
     assert not runs
     found.model.plan = True

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,20 +70,55 @@ class Emulator:
 
     def __init__(self, order: str = "forward", seed: int = 1, budget: int = BUDGET) -> None:
         self.order, self.seed, self.budget, self.launches = order, seed, budget, 0
+        self._captured: list[Callable[[], None]] | None = None  # instead of being done
 
     def empty(self, spec: Spec) -> np.ndarray:
         """An uninitialised array on a boundary of 512 bytes, as a GPU's allocator gives."""
+        self._refuse_in_a_capture("an allocation")
         return _aligned(spec.shape, spec.dtype)
 
     def put(self, array: np.ndarray) -> np.ndarray:
         """A copy."""
+        self._refuse_in_a_capture("a copy from the host")
         out = _aligned(array.shape, array.dtype)
         out[...] = array
         return out
 
     def get(self, array: np.ndarray) -> np.ndarray:
         """A copy."""
+        self._refuse_in_a_capture("a copy to the host")
         return np.array(array)
+
+    def view(
+        self,
+        memory: np.ndarray,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        strides: tuple[int, ...] | None = None,
+    ) -> np.ndarray:
+        """An array in the memory of another."""
+        return np.ndarray(shape, dtype, memory.reshape(-1).view(np.uint8), offset, strides)
+
+    def assign(self, out: np.ndarray, array: np.ndarray) -> None:
+        """Copies an array to another one."""
+        if self._captured is None:
+            out[...] = array
+        else:
+            self._captured.append(functools.partial(self.assign, out, array))
+
+    def capture(self, calls: Callable[[], None]) -> Callable[[], None]:
+        """What repeats the launches and assignments of calls()."""
+        self._captured = captured = []
+        try:
+            calls()
+        finally:
+            self._captured = None
+        return lambda: _each(captured)
+
+    def _refuse_in_a_capture(self, what: str) -> None:
+        if self._captured is not None:
+            raise EmulationError(f"{what} in the midst of a capture")
 
     @contextmanager
     def ordered(self, order: str) -> Iterator[None]:
@@ -96,6 +131,9 @@ class Emulator:
 
     def launch(self, call: Call) -> None:
         """Runs a kernel to its end. EmulationError if it does what a kernel may not do."""
+        if self._captured is not None:
+            self._captured.append(functools.partial(self.launch, call))
+            return
         library = _library(call.kernel)
         entry = library.entries.get(call.kernel.name)
         if entry is None:
@@ -161,6 +199,11 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _each(captured: list[Callable[[], None]]) -> None:
+    for one in captured:
+        one()
 
 
 def _error(call: Call, library: _Library, arena: Arena, report: Report) -> EmulationError:
