@@ -1,6 +1,7 @@
-"""Everything that a GPU can show, in one call: verified, benchmarked, a model trained.
+"""Everything that a GPU can show, in one call: verified, benchmarked, models trained.
 
     bash bench/gpu.sh                       all of it, into bench/results/<gpu>.json and README.md
+    bash bench/gpu.sh --stage steps --minutes 4
     bash bench/gpu.sh --stage bench --family matmul --minutes 8
 
 Each family of kernels runs in a process of its own, so that one that crashes spoils no other's
@@ -26,7 +27,7 @@ import click
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
-STAGES = ("verify", "bench", "train")
+STAGES = ("steps", "verify", "bench", "train")
 PRECISIONS = {"matmul": ("float32", "tf32", "bfloat16"), "conv": ("float32", "tf32")}
 
 
@@ -110,6 +111,24 @@ def bench(report: Report, family: str, ops: list[str]) -> str:
     return "; ".join(said)
 
 
+STEPS = ("cnn:128", "cnn-small:128", "mlp:128", "lstm:128")
+
+
+def steps(report: Report) -> str:
+    """Times training steps beside PyTorch's, called and captured."""
+    command = [sys.executable, str(ROOT / "bench" / "gpu_steps.py"), *STEPS]
+    limit = max(report.left(), 1)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return "out of time"
+    if done.returncode:
+        return f"exit {done.returncode}: {' / '.join(done.stderr.strip().splitlines()[-3:])}"
+    for row in json.loads(done.stdout):
+        report.put("steps", f"{row['work']}:{row['batch']}", row)
+    return done.stdout.strip()
+
+
 def train(report: Report, model: str, device: str) -> str:
     """Trains a model on MNIST, or on the digits where MNIST is not here."""
     data = "mnist" if os.environ.get("DLCLI_DATA") else "digits"
@@ -128,7 +147,7 @@ def train(report: Report, model: str, device: str) -> str:
 @click.option("--minutes", type=float, default=25.0, show_default=True, help="Ends after so long.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="[default: results/<gpu>.json]")
 def main(stages: tuple[str, ...], only: tuple[str, ...], minutes: float, out: Path | None) -> None:
-    """Verifies, benchmarks and trains on the GPU of this machine."""
+    """Verifies, times and trains on the GPU of this machine."""
     from dlcli_kernels import cuda
 
     if why := cuda.problem():
@@ -139,6 +158,8 @@ def main(stages: tuple[str, ...], only: tuple[str, ...], minutes: float, out: Pa
     report = Report(out or RESULTS / f"{slug}.json", name, minutes)
     report.put("machine", "facts", facts)
     chosen = {f: ops for f, ops in families().items() if not only or f in only}
+    if "steps" in stages:
+        click.echo(f"steps: {steps(report)}")
     for stage, step in (("verify", verify), ("bench", bench)):
         for family, ops in chosen.items() if stage in stages else ():
             if report.left() > 0:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Verifies, benchmarks and trains on this machine's GPU, then writes README.md's table.
 #
-#     bash bench/gpu.sh [--stage verify|bench|train] [--family matmul] [--minutes 25]
+#     bash bench/gpu.sh [--stage steps|verify|bench|train] [--family matmul] [--minutes 25]
 #
 # Needs the packages of `pip install '.[cuda12]'` or '.[cuda13]'; PyTorch beside them for the ratios to
 # cuDNN. Figures go to bench/results/<gpu>.json; what was not measured is written as not measured.

@@ -19,6 +19,8 @@ MEMORY_BOUND = {
     "optimiser": ("sgd_step", "momentum_step", "rmsprop_step", "adam_step"),
 }
 
+STEP_AIMS = {"PyTorch called": 3, "PyTorch captured": 1}  # by how many times ours is faster
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -82,7 +84,21 @@ def table(results: Sequence[dict[str, Any]]) -> list[str]:
     for aim in _aims():
         cells = [_cell(aim, found) for found in results] or ["not measured"]
         lines.append(f"| {aim.what} | {aim.share:.0%} of {aim.of} | {' | '.join(cells)} |")
+    for other, times in STEP_AIMS.items():
+        cells = [_step(other, found) for found in results] or ["not measured"]
+        lines.append(
+            f"| a training step of `cnn`, batch 128, as a graph | {times}× {other} |"
+            f" {' | '.join(cells)} |"
+        )
     return lines
+
+
+def _step(other: str, found: dict[str, Any]) -> str:
+    row = found.get("steps", {}).get("cnn:128")
+    if row is None:
+        return "not measured"
+    value, low, high = row["ratios"][other]
+    return f"{value:.2f} ({low:.2f}–{high:.2f}), {row['milliseconds']['dlcli']:.3f} ms"
 
 
 def _cell(aim: Aim, found: dict[str, Any]) -> str:

@@ -52,14 +52,17 @@ def model_of(work: str) -> Any:
     return model
 
 
-def training(work: str, n: int, optimizer: str = "adam") -> Callable[[], object]:
-    """Steps as `dlcli train` takes them."""
+def training(
+    work: str, n: int, optimizer: str = "adam", *, plan: bool = True
+) -> Callable[[], object]:
+    """Steps as `dlcli train` takes them; without a plan as with --no-plan."""
     from dlcli import optim
     from dlcli.data.loader import Batch
     from dlcli.train.step import Stepper
 
     x, *more, y = batch_of(work, n)
     batch, model = Batch(x, y, np.arange(n), tuple(more)), model_of(work).train()
+    model.plan = model.plan and plan
     if hasattr(model, "hold"):
         model.hold(n)
     stepper = Stepper(model, lambda phase: optim.make(optimizer, phase.parameters))

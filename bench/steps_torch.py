@@ -63,6 +63,7 @@ def network(work: str) -> nn.Module:
 
 
 def _adam(net: nn.Module, form: dict[str, bool], **more: Any) -> torch.optim.Optimizer:
+    more = {**more, "capturable": form.get("capturable", False)}  # in a CUDA graph
     return torch.optim.Adam(net.parameters(), lr=1e-3, fused=form.get("fused", False), **more)
 
 

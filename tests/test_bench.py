@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 def script(name):
     spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -61,3 +62,14 @@ def test_the_results_that_are_kept_can_be_compared():
     kept = str(BENCH / "results" / "models.json")
     done = CliRunner().invoke(compare.main, [kept, kept])
     assert done.exit_code == 0, done.output
+
+
+def test_a_gpu_s_steps_stand_in_the_table_and_what_was_not_measured_says_so():
+    table = script("gpu_table").table
+    ratios = {"PyTorch called": [3.5, 3.4, 3.6], "PyTorch captured": [1.02, 0.9, 1.1]}
+    row = {"milliseconds": {"dlcli": 0.1234}, "ratios": ratios}
+    found = table([{"gpu": "A", "steps": {"cnn:128": row}}, {"gpu": "B"}])[-2:]
+    assert [line.split(" | ")[-2:] for line in found] == [
+        ["3.50 (3.40–3.60), 0.123 ms", "not measured |"],
+        ["1.02 (0.90–1.10), 0.123 ms", "not measured |"],
+    ]

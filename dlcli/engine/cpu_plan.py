@@ -1,4 +1,4 @@
-"""Plans on the CPU: runs of native programs, repeated without Python where they are only kernels."""
+"""Plans on the CPU: native programs, repeated without Python where there is nothing else."""
 
 from __future__ import annotations
 
