@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlcli.data.loader import Loader
 from dlcli.data.series import SeriesSplit
 from dlcli.data.series_dates import write
 from dlcli.engine.tensor import on_device
 from dlcli.errors import DataError
 from dlcli.train import forecast_baselines as baselines
 from dlcli.train import jsonfile
+from dlcli.train.answers import answers
 from dlcli.train.evaluate import inference
 from dlcli.train.task import Table, Trained
 
@@ -141,9 +140,16 @@ class Forecasting:
         part of `dataset`.
         """
         split, train = _like(trained, dataset, part), _like(trained, dataset, "train")
-        answers, loss = _answers(trained, split, batch_size, on_batch)
+        encode: Any = trained.encode
+        told, loss = answers(
+            trained,
+            split,
+            batch_size,
+            on_batch,
+            lambda found, batch: encode.values(found, batch.inputs[-1]),
+        )
         found: dict[str, np.ndarray | None] = {
-            MODEL: answers,
+            MODEL: told,
             "naive": baselines.naive(split),
             "seasonal_naive": baselines.seasonal_naive(split),
             "linear": baselines.Linear(train, trained.encode)(split),
@@ -162,7 +168,7 @@ class Forecasting:
             absolutes={k: np.abs(error).mean(axis=0) for k, error in errors.items()},
             dates=series.dates[rows],
             values=series.values[rows, 0],
-            forecasts=[(int(split.starts[i]) - first, answers[i]) for i in shown],
+            forecasts=[(int(split.starts[i]) - first, told[i]) for i in shown],
         )
 
     def predict(
@@ -183,27 +189,6 @@ def _like(trained: Trained, dataset: Any, part: str) -> SeriesSplit:
     if not len(split):
         raise DataError(f"{dataset.name}: its {part} part is empty")
     return split
-
-
-def _answers(
-    trained: Trained,
-    split: SeriesSplit,
-    batch_size: int,
-    on_batch: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, float]:
-    """What the model tells, (n, horizon) in units, and its mean loss."""
-    encode: Any = trained.encode
-    parts, total = [], 0.0
-    (phase,) = trained.model.phases()
-    loader = Loader(split, encode, batch_size)
-    with inference(trained.model), closing(loader.epoch(0)) as batches:
-        for batch in batches:
-            loss, outputs = phase.loss(batch)
-            total += loss.item() * len(batch.y)
-            parts.append(encode.values(outputs["answers"].numpy(), batch.inputs[-1]))
-            if on_batch:
-                on_batch(sum(map(len, parts)), len(split))
-    return np.concatenate(parts), total / len(split)
 
 
 def _told(trained: Trained, series: Any) -> dict[str, Any]:

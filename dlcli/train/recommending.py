@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlcli.data.loader import Loader
-from dlcli.data.ratings import RatingSplit
 from dlcli.engine.tensor import on_device
 from dlcli.errors import DataError
 from dlcli.train import jsonfile
 from dlcli.train import recommend_baselines as baselines
+from dlcli.train.answers import answers
 from dlcli.train.evaluate import inference
 from dlcli.train.metrics import top_classes
 from dlcli.train.task import Table, Trained
@@ -135,7 +133,9 @@ class Recommending:
         if not len(split):
             raise DataError(f"{dataset.name}: its {part} part is empty")
         encode: Any = trained.encode
-        told, loss = _answers(trained, split, batch_size, on_batch)
+        told, loss = answers(
+            trained, split, batch_size, on_batch, lambda found, batch: encode.values(found)
+        )
         shape = (len(encode.users) + 1, len(encode.items) + 1)
         users, items, _ = encode(train.pairs)
         biases = baselines.Biases(users, items, train.labels, shape)
@@ -168,27 +168,6 @@ class Recommending:
         which biases alone are told.
         """
         return [_told(trained, user, item, options["top_k"]) for user, item in samples]
-
-
-def _answers(
-    trained: Trained,
-    split: RatingSplit,
-    batch_size: int,
-    on_batch: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, float]:
-    """The ratings that the model tells, (n,), and its mean loss."""
-    encode: Any = trained.encode
-    parts, total = [], 0.0
-    (phase,) = trained.model.phases()
-    loader = Loader(split, encode, batch_size)
-    with inference(trained.model), closing(loader.epoch(0)) as batches:
-        for batch in batches:
-            loss, outputs = phase.loss(batch)
-            total += loss.item() * len(batch.y)
-            parts.append(encode.values(outputs["answers"].numpy()))
-            if on_batch:
-                on_batch(sum(map(len, parts)), len(split))
-    return np.concatenate(parts), total / len(split)
 
 
 def _lists(
