@@ -88,6 +88,9 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         raise UsageError(f"{path}: holds a number that is too long", why=str(error)) from error
     except RecursionError as error:
         raise UsageError(f"{path}: is nested too deeply") from error
+    if _too_long(values):
+        why = "a whole number has 64 bits at the most in TOML"
+        raise UsageError(f"{path}: holds a number that is too long", why=why)
     for table, content in values.items():
         if table not in TABLES:
             why = did_you_mean(table, TABLES)
@@ -95,6 +98,17 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         if not isinstance(content, dict):
             raise UsageError(f"{path}: {table} is not a table", why=f"write it as [{table}]")
     return values
+
+
+def _too_long(value: Any) -> bool:
+    """Whether a value, or one in it, is a whole number that is none of TOML's; it may be more than
+    the largest float.
+    """
+    if isinstance(value, int):
+        return not -(1 << 63) <= value < 1 << 63
+    if isinstance(value, dict | list):
+        return any(map(_too_long, value.values() if isinstance(value, dict) else value))
+    return False
 
 
 def _place(text: str, error: tomllib.TOMLDecodeError) -> str:
@@ -113,7 +127,7 @@ def value_of(text: str) -> Any:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    return parsed["value"] if list(parsed) == ["value"] else text
+    return parsed["value"] if list(parsed) == ["value"] and not _too_long(parsed) else text
 
 
 def assignments(

@@ -44,13 +44,27 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_obstacle(tmp_path):
         (b"train = 3\n", "write it as [train]"),
         (b"[data]\nx = " + b"[" * 50_000, "nested too deeply"),
         (b"#" * (config.MOST_BYTES + 1), "too large"),
+        (b"[train]\nlr = " + b"9" * 5000, "a number that is too long"),
+        (b"[train]\nlr = " + b"9" * 400, "a number that is too long"),
+        (b"[model]\nx = [1, [-9223372036854775809]]", "a number that is too long"),
+        (b"[train.until]\nloss = 9223372036854775808", "a number that is too long"),
     ],
-    ids=["not UTF-8", "cut short", "not TOML", "unknown table", "no table", "nested", "large"],
+    ids=[
+        *("not UTF-8", "cut short", "not TOML", "unknown table", "no table", "nested", "large"),
+        *("digits", "no float", "in a list", "in a table"),
+    ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_with_its_place(tmp_path, data, said):
     with pytest.raises(UsageError) as caught:
         config.read(written(tmp_path, data))
     assert said in " ".join(caught.value.lines())
+
+
+def test_the_longest_numbers_of_toml_are_read(tmp_path):
+    ends = b"[train]\nseed = 9223372036854775807\nlr = -9223372036854775808"
+    assert config.read(written(tmp_path, ends))["train"] == {"seed": 2**63 - 1, "lr": -(2**63)}
+    assert config.value_of("9223372036854775807") == 2**63 - 1
+    assert config.value_of("9223372036854775808") == "9223372036854775808"
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
