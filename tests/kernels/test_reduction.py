@@ -111,11 +111,13 @@ def test_the_gradient_of_a_maximum_is_shared_equally_among_ties():
     assert np.array_equal(dx, [[0.0, 0.5, 0.5, 0.0], [-2.0] * 4])
 
 
-def test_a_nan_is_the_maximum_and_makes_its_gradient_nan():
-    x = np.array([[1.0, NAN, 3.0], [1.0, 2.0, 0.0]])
-    largest = run("max", x, axes=(1,))
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("row", [[NAN, 1.0, 3.0], [1.0, NAN, 3.0], [1.0, 3.0, NAN]])
+def test_a_nan_is_the_maximum_and_makes_its_gradient_nan(row, axis):
+    x = np.moveaxis(np.array([row, [1.0, 2.0, 0.0]]), 1, axis)
+    largest = run("max", x, axes=(axis,))
     assert np.array_equal(largest, [NAN, 2.0], equal_nan=True)
-    dx = run("max_grad", x, largest, np.ones(2), axes=(1,))
+    dx = np.moveaxis(run("max_grad", x, largest, np.ones(2), axes=(axis,)), axis, 1)
     assert np.array_equal(dx, [[NAN] * 3, [0.0, 1.0, 0.0]], equal_nan=True)
 
 

@@ -68,7 +68,7 @@ def test_the_gradients_of_softmax_are_their_jacobians_times_the_cotangent(call):
 )
 def test_the_exponential_of_the_kernels_is_right_from_end_to_end(dtype, end, error):
     from dlcli_kernels.cpu import kernel
-    from dlcli_kernels.softmax.cpu_numba import exponential
+    from dlcli_kernels.cpu_math import exponential
 
     @kernel
     def exponentials(out, x):

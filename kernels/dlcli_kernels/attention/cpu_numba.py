@@ -8,7 +8,7 @@ different arrays or the same one: LLVM then takes them as vectors.
 import numpy as np
 
 from ..cpu import kernel
-from ..lstm.cpu_step import hyperbolic_tangent
+from ..cpu_math import hyperbolic_tangent
 from ..softmax.cpu_numba import softmax_rows
 
 NO_LENGTHS = np.empty(0, np.int32)

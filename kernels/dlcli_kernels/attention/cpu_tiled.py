@@ -13,7 +13,7 @@ import numpy as np
 from ..cpu import kernel
 from ..cpu_copy import fill
 from ..cpu_gemm import gemm
-from ..softmax.cpu_numba import exponential
+from ..cpu_math import exponential
 from .cpu_numba import NO_LENGTHS, count_of
 from .dot import scale_of
 

@@ -7,9 +7,10 @@ the weights is left to BLAS, by the LSTM's gather of the h before each step.
 
 from ..cpu import kernel
 from ..cpu_copy import fill
+from ..elementwise.cpu_numba import sigmoids, tangents
 from ..lstm.cpu_numba import BLOCK, NO_LENGTHS, begin, end_of, present, run_wgrad, split
 from ..lstm.cpu_product import add_product, get_row, lengths_of, pack, put_row
-from ..lstm.cpu_step import copy, sigmoids, tangents
+from ..lstm.cpu_step import copy
 
 # --- a step of a row ------------------------------------------------------------------------------
 

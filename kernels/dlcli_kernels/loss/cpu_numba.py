@@ -9,7 +9,8 @@ so that there is one compiled version for each precision.
 import numpy as np
 
 from ..cpu import kernel
-from ..softmax.cpu_numba import exponential, row_max, sum_of_exponentials
+from ..cpu_math import exponential
+from ..softmax.cpu_numba import row_max, sum_of_exponentials
 from .cross_entropy import IGNORED
 
 # --- labels ---------------------------------------------------------------------------------------

@@ -11,14 +11,12 @@ import numpy as np
 
 from ..spec import Op, Tol, case, normal, uniform
 
+PRECISIONS = ("float32", "float64")
 SUMS = {
     "float32": Tol(1e-6, 1e-6, why="summed in double precision; a few partial sums are rounded"),
     "float64": Tol(1e-13, 1e-13, why="partial sums of up to some thousand elements, √n · 1e-16"),
 }
-EXACT = {
-    p: Tol(0.0, 0.0, why="elements are chosen or copied, never computed")
-    for p in ("float32", "float64")
-}
+EXACT = {p: Tol(0.0, 0.0, why="elements are chosen or copied, never computed") for p in PRECISIONS}
 
 
 def reduced_shape(shape, axes, keepdims):
@@ -91,7 +89,8 @@ MANY_BLOCKS = [  # more than one block makes, along and across the rows, whole v
 EMPTY = [((0, 4), (0,)), ((0, 4), (1,)), ((3, 0, 2), (1,)), ((3, 0, 2), (0, 2))]
 BIAS_GRADIENTS = [(128, 26, 26, 32), (128, 11, 11, 64), (128, 3, 3, 64), (128, 64)]
 ON_CUDA = {("cuda", "float32"): ("cuda_raw_strided",)}
-PREFER = {**{("cpu", p): ("cpu_numba",) for p in ("float32", "float64")}, **ON_CUDA}
+PREFER = {**{("cpu", p): ("cpu_numba",) for p in PRECISIONS}, **ON_CUDA}
+OF_MAX = {**{("cpu", p): ("cpu_numba_max",) for p in PRECISIONS}, **ON_CUDA}
 
 
 def reduction_cases():
@@ -241,7 +240,7 @@ MAX = Op(
     tolerance=EXACT,
     cases=[*reduction_cases(), case(x=normal(0, 4), axes=(1,), keepdims=False)],
     bench=[case("global max-pool", x=normal(128, 8, 8, 64), axes=(1, 2), keepdims=False)],
-    prefer=ON_CUDA,
+    prefer=OF_MAX,
 )
 
 
@@ -303,5 +302,5 @@ MAX_GRAD = Op(
             make=max_and_cotangent((128, 8, 8, 64), (1, 2), False),
         )
     ],
-    prefer=ON_CUDA,
+    prefer=OF_MAX,
 )

@@ -4,6 +4,7 @@ weights is the LSTM's, a gather of the h before each step and BLAS.
 """
 
 from ..cpu import kernel
+from ..elementwise.cpu_numba import tangents
 from ..lstm.cpu_numba import (
     BLOCK,
     NO_LENGTHS,
@@ -14,7 +15,7 @@ from ..lstm.cpu_numba import (
     split,
 )
 from ..lstm.cpu_product import add_product, get_row, lengths_of, pack, put_row
-from ..lstm.cpu_step import copy, tangents
+from ..lstm.cpu_step import copy
 
 rnn_sequence_wgrad = lstm_sequence_wgrad  # it takes any number of gates
 
