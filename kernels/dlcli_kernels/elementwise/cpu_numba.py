@@ -228,7 +228,7 @@ def act(out, x, *, act):
         leaky(out.reshape(-1), x.reshape(-1), x.dtype.type(SLOPES[act]))
     else:
         _assign(out.reshape(-1), x.reshape(-1))
-        bias_and_act(out, None, act)
+        bias_and_act(out.reshape(-1), None, act)
 
 
 def act_grad(out, saved, dout, *, act):
