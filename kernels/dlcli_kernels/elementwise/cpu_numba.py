@@ -86,7 +86,7 @@ def sigmoid_grad(out, y, dout):
 @kernel
 def finish(z, bias, kind, slope, rows, stride):
     """z ← f(z + bias) in place: `rows` of the bias's length, which begin `stride` elements after
-    each other in the flat z. One loop for each case: they vectorise, however short a row is.
+    each other in the flat z. One loop for each case, so that they vectorise.
     """
     zero, apart, width, at = z.dtype.type(0), U(stride), U(bias.size), U(0)
     if width == 1 and apart == 1:
@@ -129,7 +129,7 @@ def rectify(z, kind, slope):
 
 
 @kernel
-def curve(z, kind, slope, rows, stride, width):
+def activate_rows(z, kind, slope, rows, stride, width):
     """z ← f(z) in place, on `rows` of that width that begin `stride` elements after each other."""
     for r in range(rows):
         row = z[r * stride : r * stride + width]
@@ -218,7 +218,7 @@ def bias_and_act(z, bias, act):
         finish(flat, bias, kind, slope, rows, stride)
     if kind in (TANH, SIGMOID) or (bias is None and act is not None):
         apart = (1, z.size, z.size) if stride == width else (rows, stride, width)
-        curve(flat, kind, slope, *apart)
+        activate_rows(flat, kind, slope, *apart)
 
 
 def act(out, x, *, act):
