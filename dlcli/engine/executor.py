@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dlcli_kernels import registry
-from dlcli_kernels.launch import Launch
+from dlcli_kernels.launch import Launch, view
 from dlcli_kernels.registry import Variant
 from dlcli_kernels.spec import Op, Spec
 
@@ -150,17 +150,6 @@ class Executor:
             raise DeviceError(str(error), hint="use --device cpu") from error
 
 
-def view_on_host(
-    memory: np.ndarray,
-    offset: int,
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    strides: tuple[int, ...] | None = None,
-) -> np.ndarray:
-    """`Executor.view` of NumPy's arrays."""
-    return np.ndarray(shape, dtype, memory.reshape(-1).view(np.uint8), offset, strides)
-
-
 class CpuExecutor(Executor):
     """The CPU: NumPy arrays, and a pool of `threads`, which meet after every op.
 
@@ -192,7 +181,7 @@ class CpuExecutor(Executor):
     def call(self, launch: Launch, outs: Sequence[Any], arrays: Sequence[Any]) -> None:
         self.pool.carry_out(launch, outs, arrays)
 
-    view = staticmethod(view_on_host)
+    view = staticmethod(view)
 
     def plan(self, trace: Trace) -> Plan:
         from .cpu_plan import CpuPlan

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from dlcli_kernels.launch import view
 
 from .arena import Block, lay_out
-from .executor import Executor, view_on_host
+from .executor import Executor
 from .trace import GIVEN, HOSTED, KEPT, MADE, Call, HostCall, Place, Trace
 
 
@@ -68,7 +69,7 @@ class Plan:
             return None if place is None else place.array
         about = place.shape, place.dtype, place.strides
         if place.kind == GIVEN:
-            return view_on_host(given[place.number], place.offset, *about)
+            return view(given[place.number], place.offset, *about)
         if self.in_arena(place):
             offset = self.offsets[place.number] + place.offset
             return self.device.view(self.arena.memory, offset, *about)

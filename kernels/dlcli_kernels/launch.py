@@ -44,6 +44,17 @@ def address(array: Any) -> int:
     return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
 
 
+def view(
+    memory: np.ndarray,
+    offset: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    strides: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """An array in the memory of a contiguous one of NumPy, `offset` bytes after its beginning."""
+    return np.ndarray(shape, dtype, memory.reshape(-1).view(np.uint8), offset, strides)
+
+
 class Launch:
     """One op, one variant, one signature.
 

@@ -161,3 +161,4 @@ def test_kernels_of_cuda_in_a_plan_make_the_bits_that_they_make_one_by_one():
         for k, array in enumerate(want):
             np.testing.assert_array_equal(repeated(X / 8 + k), array)
         assert repeated.calls == 2
+        assert len(repeated.entry.plan.steps) == 3  # both copies of x, and one graph

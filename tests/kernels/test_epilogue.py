@@ -5,6 +5,7 @@ import pytest
 from dlcli_kernels.elementwise.activations import ACTIVATIONS, EPILOGUES
 from dlcli_kernels.elementwise.cpu_numba import is_even
 from dlcli_kernels.elementwise.cpu_numpy import epilogue
+from dlcli_kernels.elementwise.shared import POINTWISE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,8 +34,8 @@ def test_columns_are_finished_and_what_lies_beside_them_is_left_alone(
     if act is not None:
         want[columns] = ACTIVATIONS[act].forward(want[columns])
     epilogue(whole[columns], bias, act)
-    close = 2e-6 if dtype == np.float32 else 1e-13
-    np.testing.assert_allclose(whole, want, rtol=close, atol=close)
+    allowed = POINTWISE[np.dtype(dtype).name]
+    np.testing.assert_allclose(whole, want, rtol=allowed.rtol, atol=allowed.atol)
 
 
 @pytest.mark.parametrize("act", ["relu", "tanh", None])
@@ -51,7 +52,7 @@ def test_views_at_other_distances_are_finished_too(view, act):
     if act is not None:
         part[...] = ACTIVATIONS[act].forward(part)
     epilogue(whole[view], bias, act)
-    np.testing.assert_allclose(whole, want, rtol=2e-6)
+    np.testing.assert_allclose(whole, want, rtol=POINTWISE["float32"].rtol)
 
 
 @pytest.mark.parametrize(

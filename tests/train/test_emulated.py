@@ -12,6 +12,7 @@ from dlcli.data.loader import Batch
 from dlcli.engine import executor
 from dlcli.engine.cuda_executor import CudaExecutor
 from dlcli.engine.cuda_plan import CudaPlan
+from dlcli.engine.trace import HostCall
 from dlcli.models import catalog
 from dlcli.train.evaluate import predict_proba
 from dlcli.train.step import Stepper
@@ -131,6 +132,8 @@ def test_a_plan_launches_in_the_emulator_what_makes_the_same_bits(name, emulated
     emulated.plan = lambda trace: made.append(CudaPlan(trace, emulated)) or made[-1]
     found = trained(name, "adam", 7, plan=True)
     assert len(made) == 1  # after two equal batches two are traced, and the short one comes once
+    hosted = sum(isinstance(call, HostCall) for call in made[0].calls)
+    assert len(made[0].steps) == hosted + 1  # one graph, captured as a whole
     assert emulated.target.launches > before
     assert found.keys() == want.keys()
     for key, array in want.items():

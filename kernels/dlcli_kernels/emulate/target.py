@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..launch import view
 from ..raw import Call, Kernel
 from ..spec import Spec
 from . import build
@@ -89,16 +90,7 @@ class Emulator:
         self._refuse_in_a_capture("a copy to the host")
         return np.array(array)
 
-    def view(
-        self,
-        memory: np.ndarray,
-        offset: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-        strides: tuple[int, ...] | None = None,
-    ) -> np.ndarray:
-        """An array in the memory of another."""
-        return np.ndarray(shape, dtype, memory.reshape(-1).view(np.uint8), offset, strides)
+    view = staticmethod(view)
 
     def assign(self, out: np.ndarray, array: np.ndarray) -> None:
         """Copies an array to another one."""
