@@ -26,7 +26,7 @@ def show(model: Any, dataset: Any, recipe: Any, name: str) -> None:
     """Shows what training `model` on `dataset` by `recipe` would take."""
     prepare.check_data(dataset, recipe)
     rows = catalog.summary(model, dataset.shape)
-    loader, _ = prepare.loaders(dataset, dataset.kind.fit(dataset), recipe, 1)
+    loader, _ = prepare.loaders(model, dataset, dataset.kind.fit(dataset), recipe, 1)
     _, steps = prepare.steps(len(loader), recipe)
     prepare.make_schedule(recipe, steps)  # so that a mistake in it is said here too
     stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))

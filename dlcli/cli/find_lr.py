@@ -39,7 +39,7 @@ def show(
     draw it, if at all; None: a new file in the working folder.
     """
     prepare.check_data(dataset, recipe)
-    loader, _ = prepare.loaders(dataset, dataset.kind.fit(dataset), recipe, 1)
+    loader, _ = prepare.loaders(model, dataset, dataset.kind.fit(dataset), recipe, 1)
     stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))
     if hasattr(model, "hold"):
         model.hold(recipe.batch_size)

@@ -37,7 +37,7 @@ def show(name: str, module: Any, dataset: Any, batch_size: int | None, threads: 
     recipe = Recipe.from_dict({**dataset.recipe, **usual})
     recipe = recipe.with_(batch_size=batch_size or recipe.batch_size)
     recipe = recipe.with_(lr=recipe.resolved_lr())
-    loader, _ = prepare.loaders(dataset, dataset.kind.fit(dataset), recipe, 1)
+    loader, _ = prepare.loaders(model, dataset, dataset.kind.fit(dataset), recipe, 1)
     if hasattr(model, "hold"):
         model.hold(recipe.batch_size)
     stepper = Stepper(model, lambda phase: prepare.make_optimizer(recipe, phase))

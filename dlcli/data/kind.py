@@ -50,7 +50,9 @@ ON_BAD_SAMPLE = {  # of kinds whose samples are files; see `bad_samples.py`
 class Encoder(Protocol):
     """From samples, as a split gives them, to what a model takes.
 
-    It is fitted on the training part alone and travels with the checkpoint.
+    It is fitted on the training part alone and travels with the checkpoint. Where a sample becomes
+    the same numbers whatever stands beside it, it may say `alone = True`; and `costly = True` where
+    it then is better to keep them, four bytes each, than to make them anew in each epoch.
     """
 
     def __call__(self, samples: Any) -> Inputs:

@@ -165,16 +165,23 @@ class Loader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _keep(self) -> Kept | None:
-        """Room for what all samples become, where each becomes numbers by itself that fit into
-        memory; an epoch is then nothing but an order of them.
+    def alone(self) -> np.ndarray | None:
+        """What the first sample becomes, (1, …), where each becomes one array whatever stands
+        beside it, the same in each epoch; an epoch is then nothing but an order of them.
         """
         if not getattr(self.encode, "alone", False) or type(self.reading) is not reading.Samples:
             return None
-        if self._kept is None and len(self.split):
-            one = as_inputs(self.encode(self.split.samples(np.zeros(1, np.int64))))
-            if len(one) == 1 and one[0].nbytes * len(self.split) <= MOST_KEPT:
-                self._kept = Kept.like(one[0], len(self.split))
+        if not len(self.split):
+            return None
+        one = as_inputs(self.encode(self.split.samples(np.zeros(1, np.int64))))
+        return one[0] if len(one) == 1 else None
+
+    def _keep(self) -> Kept | None:
+        """Room for what all samples become, where that fits into memory and is worth it."""
+        if self._kept is None and getattr(self.encode, "costly", False):
+            one = self.alone()
+            if one is not None and one.nbytes * len(self.split) <= MOST_KEPT:
+                self._kept = Kept.like(one, len(self.split))
         return self._kept
 
     def _cut(self, kept: Kept, rows: np.ndarray) -> list[Batch]:

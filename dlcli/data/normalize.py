@@ -21,6 +21,8 @@ class Normalize:
     std 1, so that it becomes 0 instead of NaN.
     """
 
+    alone = True  # see `kind.Encoder`
+
     def __init__(self, mean: np.ndarray, std: np.ndarray) -> None:
         self.mean = np.array(mean, dtype=np.float64)
         self.std = np.array(std, dtype=np.float64)

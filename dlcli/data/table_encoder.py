@@ -36,7 +36,7 @@ class Values:
 class Features:
     """Encodes rows. label: the column to tell. columns: those that it is told by, learned."""
 
-    alone = True  # a row becomes the same numbers whatever stands beside it
+    alone = costly = True  # see `kind.Encoder`
 
     def __init__(self, label: str, columns: Sequence[Column]) -> None:
         self.label, self.columns = label, list(columns)

@@ -60,6 +60,9 @@ class CudaExecutor(Executor):
         except raw.LaunchError as error:
             raise failed(f"the GPU refuses {launch.op.name}", error) from error
 
+    def room(self) -> int:
+        return self.target.room()
+
     def view(self, memory: Any, offset: int, *about: Any) -> Any:
         return self.target.view(memory, offset, *about)
 

@@ -72,6 +72,10 @@ class Executor:
         made[...] = array
         return made
 
+    def room(self) -> int:
+        """Bytes that are free in a memory of the device's own; 0 where it is the host's."""
+        return 0
+
     def view(
         self,
         memory: Any,

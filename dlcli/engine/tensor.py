@@ -1,11 +1,13 @@
 """A tensor: an array of the device, whether its gradient is wanted, and the gradient.
 
 Values of the host become tensors by `on_device` and `zeros`, and come back by `item` and `numpy`.
+What lies on the device already may be named by `Rows` instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,18 +74,53 @@ class Tensor:
         return f"{kind}(shape={self.shape}, dtype={self.dtype}, grad={self.requires_grad})"
 
 
-def on_device(values: np.ndarray, requires_grad: bool = False) -> Tensor:
+@dataclass(frozen=True)
+class Rows:
+    """Stands for an array (B, …) of the host whose values are rows of a table of the device.
+
+    table: (n, F). ids: (B,) int64, of the host. sample: the shape of what a row is, of F elements.
+    """
+
+    table: Tensor
+    ids: np.ndarray
+    sample: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.ids), *self.sample
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, some: slice) -> Rows:
+        return replace(self, ids=self.ids[some])
+
+    def gathered(self) -> Tensor:
+        """A tensor of their values; the host gives their ids and no more."""
+        from .tape import apply
+
+        return apply("embedding", self.table, on_device(self.ids)).reshape(*self.shape)
+
+
+def on_device(values: np.ndarray | Rows, requires_grad: bool = False) -> Tensor:
     """A tensor of the device in use with these values; on the CPU it shares their memory."""
-    return Tensor(executor.current().put(values), requires_grad)
+    data = values.gathered().data if isinstance(values, Rows) else executor.current().put(values)
+    return Tensor(data, requires_grad)
 
 
-def made_on_host(make: Callable[..., np.ndarray], *operands: np.ndarray | Tensor) -> Tensor:
+def made_on_host(make: Callable[..., np.ndarray], *operands: np.ndarray | Rows | Tensor) -> Tensor:
     """A tensor of the device with the values make(*operands), tensors being given as arrays of the
     host. Where a plan repeats what is done, `make` is called in each step: it has to be a function
     or a method with a name, the same each time, that keeps and changes none of its operands.
     """
-    arrays = [x.data if isinstance(x, Tensor) else x for x in operands]
+    there = [x.gathered() if isinstance(x, Rows) else x for x in operands]
+    arrays = [x.data if isinstance(x, Tensor) else x for x in there]
     return Tensor(executor.current().made_on_host(make, *arrays))
+
+
+def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Tensor:
+    """A tensor on the device in use that nobody has written yet."""
+    return Tensor(executor.current().empty(Spec(shape, np.dtype(dtype))))
 
 
 def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Tensor:

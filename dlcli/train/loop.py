@@ -83,7 +83,7 @@ class Trainer:
             "data": dataset.source,
             "fingerprint": dataset.fingerprint,
         }
-        self.loader, self.val_loader = prepare.loaders(dataset, normalize, recipe, workers)
+        self.loader, self.val_loader = prepare.loaders(model, dataset, normalize, recipe, workers)
         self.steps_per_epoch, self.total_steps = prepare.steps(len(self.loader), recipe)
         state = self.progress.schedule if resume else None
         self.schedule = prepare.make_schedule(recipe, self.total_steps, state)

@@ -15,10 +15,11 @@ from dlcli.data.dataset import Dataset
 from dlcli.data.kind import Encoder, Kind
 from dlcli.data.loader import Loader
 from dlcli.errors import CheckpointError, DataError, UsageError, did_you_mean
+from dlcli.train import resident
 from dlcli.train.checkpoint import Checkpoint
 from dlcli.train.metrics import Sums, divide
 from dlcli.train.progress import Progress
-from dlcli.train.protocol import Phase
+from dlcli.train.protocol import Model, Phase
 from dlcli.train.recipe import CHOICES, Recipe
 
 LOOK = 256  # samples at a time
@@ -142,9 +143,11 @@ def class_weight(dataset: Dataset, how: str) -> np.ndarray:
 
 
 def loaders(
-    dataset: Dataset, encode: Encoder, recipe: Recipe, workers: int
+    model: Model, dataset: Dataset, encode: Encoder, recipe: Recipe, workers: int
 ) -> tuple[Loader, Loader]:
-    """Of the training part, shuffled by the recipe's seed, and of the validation part."""
+    """Of the training part, shuffled by the recipe's seed, and of the validation part; `Resident`
+    where the model can take that.
+    """
     train, val = dataset.splits["train"], dataset.splits["val"]
     size, seed = recipe.batch_size, recipe.seed
     if recipe.sampling != "none":
@@ -152,8 +155,8 @@ def loaders(
     if recipe.augment != augment.NONE:
         train = dataset.kind.augmented(train, recipe.augment, seed=seed, dataset=dataset)
     return (
-        Loader(train, encode, size, seed=seed, shuffle=True, workers=workers),
-        Loader(val, encode, size, workers=workers),
+        resident.loader(model, train, encode, size, seed=seed, shuffle=True, workers=workers),
+        resident.loader(model, val, encode, size, workers=workers),
     )
 
 

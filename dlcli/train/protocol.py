@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:  # whoever only reads a run loads neither
     import numpy as np
 
-    from dlcli.engine.tensor import Tensor
+    from dlcli.engine.tensor import Rows, Tensor
 
 
 class Batch(Protocol):
@@ -20,7 +20,7 @@ class Batch(Protocol):
     """
 
     @property
-    def x(self) -> np.ndarray: ...
+    def x(self) -> np.ndarray | Rows: ...
 
     @property
     def y(self) -> np.ndarray: ...
@@ -29,7 +29,7 @@ class Batch(Protocol):
     def indices(self) -> np.ndarray: ...
 
     @property
-    def inputs(self) -> tuple[np.ndarray, ...]: ...
+    def inputs(self) -> tuple[np.ndarray | Rows, ...]: ...
 
 
 class Phase(Protocol):
@@ -61,7 +61,9 @@ class Model(Protocol):
     `shown`: short names for those figures that an epoch's line is to show; and, if one phase leaves
     something in memory for the next, `forget()`, called where a step is broken off. With `plan` a
     step is the same list of ops for all batches of one shape and of one mode: it may be recorded,
-    and repeated without calling the model, on other values in the arrays of the batch.
+    and repeated without calling the model, on other values in the arrays of the batch. With
+    `resident` besides, all that is done with a batch's x is to hand it to `on_device`: it may be
+    rows of what lies there already.
     """
 
     def phases(self) -> list[Phase]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcli.engine import tape
 from dlcli.engine.planner import Planner
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import Rows, Tensor, on_device
 from dlcli.train.memory import TooLarge
 from dlcli.train.protocol import Batch, Model, Phase
 
@@ -77,7 +77,7 @@ class Repeater:
         try:
             found: list[Done] | None = self.planner.run(
                 key,
-                [*self._moved, *buffers],
+                [*self._moved, *buffers, *tables_of(batch)],
                 arrays_of(batch),
                 whole,
                 _outputs,
@@ -94,7 +94,7 @@ class Repeater:
         """The losses and outputs of all phases, by a plan where there is one."""
         found: list[Measured] | None = self.planner.run(
             ("measure",),
-            [*self._moved, *self.model.named_buffers().values()],
+            [*self._moved, *self.model.named_buffers().values(), *tables_of(batch)],
             arrays_of(batch),
             lambda: list(self._losses(batch)),
             _outputs,
@@ -176,9 +176,15 @@ def others_frozen(phase: Phase, phases: Sequence[Phase]) -> Iterator[None]:
 
 
 def arrays_of(batch: Any) -> list[np.ndarray]:
-    """What of a batch a model may take."""
+    """What of a batch a model may take and the host has."""
     shares = getattr(batch, "shares", None)
-    return [*batch.inputs, batch.y, *([] if shares is None else [shares])]
+    inputs = [x.ids if isinstance(x, Rows) else x for x in batch.inputs]
+    return [*inputs, batch.y, *([] if shares is None else [shares])]
+
+
+def tables_of(batch: Any) -> list[Tensor]:
+    """What of a batch is on the device."""
+    return [x.table for x in batch.inputs if isinstance(x, Rows)]
 
 
 def _outputs(found: Sequence[Done | Measured]) -> Iterator[Tensor]:

@@ -65,6 +65,11 @@ class Gpu:
         """An uninitialised CuPy array: contiguous, on a boundary of 512 bytes."""
         return self.cupy.empty(spec.shape, spec.dtype)
 
+    def room(self) -> int:
+        """Bytes that nobody has taken; what CuPy's pool holds is taken."""
+        free, _ = self.cupy.cuda.runtime.memGetInfo()
+        return int(free)
+
     def put(self, array: np.ndarray) -> Any:
         """A copy on the device, contiguous."""
         return self.cupy.array(np.ascontiguousarray(array).reshape(array.shape))

@@ -66,6 +66,9 @@ class Target(Protocol):
 class Capturing(Target, Protocol):
     """A target on which what was launched once can be repeated as a whole."""
 
+    def room(self) -> int:
+        """Bytes of its memory that are free."""
+
     def view(
         self,
         memory: Any,

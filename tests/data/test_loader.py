@@ -233,7 +233,7 @@ def test_what_is_waited_is_what_passes_while_a_batch_is_wanted(options, monkeypa
 class Alone:
     """Encodes each image by itself, and counts how many it was given."""
 
-    alone = True
+    alone = costly = True
 
     def __init__(self):
         self.encoded = 0
@@ -278,6 +278,13 @@ def test_what_would_not_fit_is_encoded_each_time(monkeypatch):
     loader = alone()
     assert order(loader.epoch(0)) == order(loader.epoch(1)) == list(range(53))
     assert loader.encode.encoded == 2 * (1 + 53)
+
+
+def test_what_is_quickly_encoded_is_not_kept(monkeypatch):
+    monkeypatch.setattr(Alone, "costly", False)
+    loader = alone()
+    assert order(loader.epoch(0)) == order(loader.epoch(1)) == list(range(53))
+    assert loader.encode.encoded == 2 * 53
 
 
 def test_writing_into_a_batch_changes_no_other():

@@ -77,12 +77,16 @@ class StrictTarget:
     """A target with memory of its own; nothing can be launched on it.
 
     captured: what a capture has noted instead of doing it. uncapturable: the kernel that ends one.
+    free: bytes that it says it has. copied: shapes of what the host has copied to it.
     """
 
     arch, multiprocessors = "sm_80", 1
 
     def __init__(self):
-        self.captured, self.uncapturable = None, ""
+        self.captured, self.uncapturable, self.free, self.copied = None, "", 1 << 30, []
+
+    def room(self):
+        return self.free
 
     def launch(self, call):
         raise AssertionError(f"{call.kernel.label()} was launched")
@@ -98,6 +102,7 @@ class StrictTarget:
     def put(self, array):
         assert isinstance(array, np.ndarray)
         assert array.flags.c_contiguous
+        self.copied.append(array.shape)
         made = self.empty(Spec.of(array))
         made._memory[...] = array
         return made

@@ -143,6 +143,7 @@ def fake_cupy(capability="90", devices=1, fault=None, wrong=False, refuses=False
         ],
         getDeviceProperties=lambda device: {"name": b"Fake", "totalGlobalMem": 1 << 30},
         driverGetVersion=lambda: 13020,
+        memGetInfo=lambda: (3 << 28, 1 << 30),
     )
     driver = SimpleNamespace(
         CUDADriverError=DriverFault,

@@ -72,6 +72,10 @@ def test_arrays_go_to_the_device_and_come_back(gpu):
     assert gpu.empty(Spec((5, 7), F32)).shape == (5, 7)
 
 
+def test_the_device_says_what_of_its_memory_is_free(gpu):
+    assert gpu.room() == 3 << 28
+
+
 def test_the_device_says_what_it_is(gpu):
     assert (gpu.arch, gpu.multiprocessors, gpu.most_shared) == ("sm_90", 132, 227 << 10)
     with gpu.ordered(gpu.orders[0]):

@@ -57,10 +57,10 @@ class Classifier(Module):
     """Layers from images (N, H, W, C) to logits (N, classes).
 
     label_smoothing, class_weight (classes,) float32: of the loss in training. mixes: its loss knows
-    samples that are mixed of several classes.
+    samples that are mixed of several classes. resident: see `train.protocol.Model`.
     """
 
-    mixes = True
+    mixes = resident = True
 
     label_smoothing = 0.0
     class_weight: np.ndarray | None = None

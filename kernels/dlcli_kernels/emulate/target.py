@@ -23,6 +23,7 @@ from .records import EmulationError, Entry, Index, Launch, Report
 ORDERS = ("forward", "reverse", "shuffled")  # of the threads of a block, and of the blocks
 ALIGNMENT = 512  # of an array, as CuPy allocates it
 BUDGET = 4_000_000_000  # accesses of one launch
+ROOM = 1 << 30
 THREADS, DEPTH = 1024, 64  # the most of a block, and of its z
 GRID_YZ = 65535  # the most blocks along y and z
 SHARED = 227 << 10  # bytes of a block; how much of the static part is of one kernel is not known
@@ -77,6 +78,10 @@ class Emulator:
         """An uninitialised array on a boundary of 512 bytes, as a GPU's allocator gives."""
         self._refuse_in_a_capture("an allocation")
         return _aligned(spec.shape, spec.dtype)
+
+    def room(self) -> int:
+        """As if it had so much memory of its own."""
+        return ROOM
 
     def put(self, array: np.ndarray) -> np.ndarray:
         """A copy."""
