@@ -18,7 +18,7 @@ from dlcli import nn
 from dlcli.errors import UsageError
 from dlcli.models.parts.adversarial import Critic, Game, small_normal
 from dlcli.models.parts.conditions import conditions
-from dlcli.models.parts.layers import Act, Unflatten
+from dlcli.models.parts.layers import Unflatten
 from dlcli.models.parts.rules import rule
 
 DESCRIPTION = "images from noise: transposed convolutions against convolutions"
@@ -85,13 +85,13 @@ def generator(shape: tuple[int, ...], side: int, times: int, codes: int, width: 
         nn.Linear(codes, side * side * channels[0], bias=False, fill=small_normal),
         Unflatten(side, side, channels[0]),
         nn.BatchNorm(channels[0]),
-        Act("relu"),
+        nn.Activation("relu"),
     ]
     for before, after in pairwise(channels):
         conv = nn.ConvTranspose2d(
             before, after, 4, stride=2, padding=1, bias=False, fill=small_normal
         )
-        layers += [conv, nn.BatchNorm(after), Act("relu")]
+        layers += [conv, nn.BatchNorm(after), nn.Activation("relu")]
     last = nn.ConvTranspose2d(
         channels[-1], shape[2], 4, stride=2, padding=1, act="tanh", fill=small_normal
     )
@@ -110,7 +110,7 @@ def critic(
     for i in range(times - 1):
         before, after = width << i, width << (i + 1)
         conv = nn.Conv2d(before, after, 4, stride=2, padding=1, fill=small_normal)
-        layers += [*norm(conv, after), Act(LEAKY)]
+        layers += [*norm(conv, after), nn.Activation(LEAKY)]
     features = nn.Sequential(*layers, nn.Flatten())
     return Critic(features, side * side * (width << (times - 1)), classes)
 

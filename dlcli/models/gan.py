@@ -14,7 +14,7 @@ from dlcli import nn
 from dlcli.errors import UsageError
 from dlcli.models.parts.adversarial import Critic, Game
 from dlcli.models.parts.conditions import conditions
-from dlcli.models.parts.layers import Act, Unflatten
+from dlcli.models.parts.layers import Unflatten
 from dlcli.models.parts.rules import rule
 
 DESCRIPTION = "images from noise: dense networks, the first GAN"
@@ -77,7 +77,7 @@ def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: in
 def _generator(config: Config, shape: tuple[int, int, int], codes: int) -> nn.Module:
     layers: list[nn.Module] = []
     for units in config.hidden:
-        layers += [nn.Linear(codes, units, bias=False), nn.BatchNorm(units), Act(LEAKY)]
+        layers += [nn.Linear(codes, units, bias=False), nn.BatchNorm(units), nn.Activation(LEAKY)]
         codes = units
     return nn.Sequential(*layers, nn.Linear(codes, prod(shape), act="tanh"), Unflatten(*shape))
 

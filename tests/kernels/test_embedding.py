@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dlcli_kernels import check, registry
+from dlcli_kernels import check, emulate, raw, registry
 from dlcli_kernels.launch import Launch
 from dlcli_kernels.spec import Spec
 
@@ -199,3 +199,25 @@ def test_rows_that_do_not_fit_are_refused(shapes):
     specs = [Spec(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     with pytest.raises(ValueError, match="merge_rows"):
         registry.op("merge_rows").outputs(specs, {"rows": 9})
+
+
+@pytest.mark.emulator
+def test_rows_of_a_table_of_more_elements_than_32_bits_count_are_read(tmp_path):
+    if why := emulate.problem():
+        pytest.skip(why)
+    rows, columns = (1 << 31) // 1024 + 7, 1024
+    table = np.memmap(tmp_path / "table", np.float32, "w+", shape=(rows, columns))  # a sparse file
+    table[-1], table[3] = np.arange(columns), 7
+    emulator = emulate.Emulator()
+    ids, out = (
+        emulator.put(np.array([rows - 1, 3, rows])),
+        emulator.put(np.zeros((3, columns), "f")),
+    )
+    with raw.running_on(emulator):
+        found = registry.resolve(
+            registry.op("embedding"), "cuda", [Spec.of(table), Spec.of(ids)], {}, "float32"
+        )
+        found.run(out, table, ids)
+    np.testing.assert_array_equal(out[0], np.arange(columns))
+    assert (out[1] == 7).all()
+    assert np.isnan(out[2]).all()

@@ -1,9 +1,8 @@
-"""Small layers that models of images put between others."""
+"""What models of images put between others."""
 
 from __future__ import annotations
 
 from dlcli.engine.tensor import Tensor
-from dlcli.nn.functional import activation
 from dlcli.nn.module import Module
 
 
@@ -15,13 +14,3 @@ class Unflatten(Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return inputs[0].reshape(-1, *self.shape)
-
-
-class Act(Module):
-    """An activation by itself."""
-
-    def __init__(self, act: str) -> None:
-        self.act = act
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return activation(inputs[0], self.act)

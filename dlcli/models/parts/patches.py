@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dlcli import nn
 from dlcli.models.parts.adversarial import small_normal
-from dlcli.models.parts.layers import Act
 
 LEAKY = "leaky_relu_0.2"
 WIDEST = 8  # times the width
@@ -24,5 +23,5 @@ def patches(inputs: int, width: int, strided: int) -> nn.Module:
         conv = nn.Conv2d(
             wide[i - 1], wide[i], 4, stride=stride, padding=1, bias=False, fill=small_normal
         )
-        layers += [conv, nn.InstanceNorm(wide[i], affine=True), Act(LEAKY)]
+        layers += [conv, nn.InstanceNorm(wide[i], affine=True), nn.Activation(LEAKY)]
     return nn.Sequential(*layers, nn.Conv2d(wide[-1], 1, 4, padding=1, fill=small_normal))

@@ -8,7 +8,6 @@ from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor
 from dlcli.models.parts.adversarial import small_normal
-from dlcli.models.parts.layers import Act
 
 HALVINGS = 2
 
@@ -21,7 +20,7 @@ def convolved(inputs: int, outputs: int, kernel: int, act: str | None = None) ->
 
 def normed(width: int, act: str | None = "relu") -> list[nn.Module]:
     """Instance norm and an activation."""
-    return [nn.InstanceNorm(width), *([Act(act)] if act else [])]
+    return [nn.InstanceNorm(width), *([nn.Activation(act)] if act else [])]
 
 
 class Block(nn.Module):

@@ -13,7 +13,6 @@ from itertools import pairwise
 from dlcli import nn
 from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor
-from dlcli.models.parts.layers import Act
 
 LEAKY = "leaky_relu_0.2"
 WIDEST = 8  # times the width: of the smallest maps
@@ -37,7 +36,7 @@ def _layer(kind: type, inputs: int, outputs: int, act: str, norm: str) -> nn.Mod
         fused: nn.Module = kind(inputs, outputs, 4, stride=2, padding=1, act=act)
         return fused
     conv = kind(inputs, outputs, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(conv, nn.InstanceNorm(outputs, affine=True), Act(act))
+    return nn.Sequential(conv, nn.InstanceNorm(outputs, affine=True), nn.Activation(act))
 
 
 class Double(nn.Module):

@@ -12,12 +12,15 @@ THREADS = 256
 BLOCKS = 8  # to a multiprocessor
 SHARE = 128  # rows of the table to a block at most
 SHARES = 4  # blocks to a multiprocessor below which a block owns fewer
-LARGEST = (1 << 31) - 1  # elements, so that 32 bits count them
+LARGEST = (1 << 31) - 1  # what 32 bits count: rows, and of the gradient elements
 
 
 def supports(op, first, ids, **attrs):
-    rows = attrs.get("rows", 0)
-    return first.dtype == "float32" and max(first.size, rows * first.shape[-1]) <= LARGEST
+    if op == "embedding":
+        counted = max(*first.shape, ids.size)
+    else:
+        counted = max(first.size, attrs["rows"] * first.shape[-1])
+    return first.dtype == "float32" and counted <= LARGEST
 
 
 def _width(columns):
