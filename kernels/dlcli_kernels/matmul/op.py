@@ -58,12 +58,17 @@ def grad(call, ins, outs, douts, needed, *, ta=False, tb=False, act=None):
     return grads
 
 
-def cut(a, b, bias=None, *, ta=False, tb=False, act=None):
-    """By rows of the result, or by its columns where they are more: b is then the operand that is
-    cut.
+def by_columns(m, n):
+    """Whether the columns of the result are cut rather than its rows: where they are twice as many,
+    since rows are what lies together.
     """
+    return n > 2 * m
+
+
+def cut(a, b, bias=None, *, ta=False, tb=False, act=None):
+    """By rows of the result, or by its columns: b is then the operand that is cut."""
     m, n, _ = extents(a, b, ta, tb)
-    if n > 4 * m:
+    if by_columns(m, n):
         return {"b": 0 if tb else 1, "bias": 0, "out": 1}
     return {"a": 1 if ta else 0, "out": 0}
 
@@ -72,12 +77,15 @@ def grain(a, b, bias=None, *, ta=False, tb=False, act=None):
     """Ranges of 8 MFLOP and more, or two of 4 and more; at most 16, a power of two of them so that
     threads share evenly.
 
-    Each range packs the whole of the other operand anew, so that thin ones are slow.
+    Each range packs the whole of the other operand anew, so that thin ones are slow: up to four are
+    64 rows or columns thick where that can be, more of them 128.
     """
     m, n, k = extents(a, b, ta, tb)
-    long = n if n > 4 * m else m
-    most = max(2 * m * n * k // 8_000_000, 1)
-    ranges = 2 if most == 1 and 2 * m * n * k >= 8_000_000 else min(16, 1 << most.bit_length() - 1)
+    long, flops = n if by_columns(m, n) else m, 2 * m * n * k
+    most = max(flops // 8_000_000, 1)
+    ranges = 2 if most == 1 and flops >= 8_000_000 else min(16, 1 << most.bit_length() - 1)
+    while ranges > 2 and long < ranges * (128 if ranges > 4 else 64):
+        ranges //= 2
     return max(16, -(-long // ranges // 16) * 16)
 
 
