@@ -15,7 +15,8 @@ from numba.extending import intrinsic, overload
 ROWS = 4
 WIDEST = 512  # bits of a vector that there is
 _FEATURES = llvmlite.binding.get_host_cpu_features()
-# Bits of a vector, and vectors of a row: ROWS of them and what they are made of fit the registers.
+# Bits of a vector, and vectors of a row: ROWS + 1 of them and what they are made of fit the
+# registers.
 BITS, VECTORS = (
     (WIDEST, 4) if _FEATURES.get("avx512f") else (256, 2) if _FEATURES.get("avx2") else (128, 2)
 )
@@ -56,6 +57,13 @@ def add_low_tile(typing, c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next
     """`add_tile` with one row: for what is left at the bottom of a matrix."""
     signature = types.void(c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k)
     return signature, lambda *how: _generate(1, VECTORS, *how)
+
+
+@intrinsic
+def add_tall_tile(typing, c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k):
+    """`add_tile` with a row more: of five and four rows every number of rows from 12 on is made."""
+    signature = types.void(c, at_c, next_c, a, at_a, next_a, step_a, b, at_b, next_b, k)
+    return signature, lambda *how: _generate(ROWS + 1, VECTORS, *how)
 
 
 def _generate(rows, vectors, context, builder, signature, arguments):

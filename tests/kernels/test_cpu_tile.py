@@ -39,7 +39,7 @@ def test_a_tile_is_added_where_it_is_told_and_nowhere_else(precision, k, transpo
 
 
 @pytest.mark.parametrize("columns", [1, 16, 17, 63, 64, 65, 200])
-@pytest.mark.parametrize("rows", [1, 4, 7])
+@pytest.mark.parametrize("rows", [*range(1, 17), 25])  # of tiles of four and five, and single ones
 def test_a_product_of_rows_with_panels_is_that_of_the_matrices(rows, columns):
     rng = np.random.default_rng(1)
     k = 5
@@ -48,9 +48,11 @@ def test_a_product_of_rows_with_panels_is_that_of_the_matrices(rows, columns):
     panels = np.full((cpu_product.panels_of(columns), k, cpu_product.PANEL), np.nan)
     cpu_product.pack(panels, right)
     c = rng.standard_normal((len(left), cpu_product.whole_vectors(columns)))
-    want = c[:rows, :columns] + left[:rows, :k] @ right
+    want, beyond = c[:rows, :columns] + left[:rows, :k] @ right, c[rows:].copy()
     cpu_product.add_rows(c, left, panels, rows, columns)
     np.testing.assert_allclose(c[:rows, :columns], want, rtol=1e-12, atol=1e-13)
+    if columns % cpu_product.PANEL == 0:  # else rows are filled up to whole tiles
+        np.testing.assert_array_equal(c[rows:], beyond)
 
 
 @pytest.mark.parametrize("columns", [1, 16, 17, 64, 100])

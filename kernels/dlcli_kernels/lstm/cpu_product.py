@@ -7,10 +7,20 @@ other. The result lies in panels too, (P, M, 64). M is a multiple of 4, filled u
 
 from ..cpu import kernel
 from ..cpu_gemm import gemm
-from ..cpu_tile import BITS, ROWS, VECTORS, WIDEST, add_low_tile, add_thin_tile, add_tile, width
+from ..cpu_tile import (
+    BITS,
+    ROWS,
+    VECTORS,
+    WIDEST,
+    add_low_tile,
+    add_tall_tile,
+    add_thin_tile,
+    add_tile,
+    width,
+)
 
 PANEL = 64  # columns: a tile of float32 of the widest vectors, or several narrower ones
-BLOCK = ROWS
+BLOCK, TALL = ROWS, ROWS + 1
 
 
 def blocks_of(count):
@@ -102,8 +112,9 @@ def add_product(c, a, b):
 def add_rows(c, a, b, m, columns):
     """c (≥ m, ≥ columns) += a (≥ m, K) · b (P, K, 64), both in rows; K of a may be longer.
 
-    m is rounded up to a multiple of 4, columns to one of 16: so many must be there. Rows that are
-    left over are done by themselves where the columns fill whole tiles.
+    m is rounded up to a multiple of 4, columns to one of 16: so many must be there. Where the
+    columns fill whole tiles the rows are made of tiles of four and five, and what is left over of
+    single ones, which take longer by the row.
     """
     panels, k, _ = b.shape
     next_c, next_a = c.shape[1], a.shape[1]
@@ -113,8 +124,15 @@ def add_rows(c, a, b, m, columns):
         first = p * PANEL
         width_of_panel = min(PANEL, columns - first)
         right = p * k * PANEL
-        fours = m // BLOCK * BLOCK if width_of_panel == PANEL else m
-        for i in range(0, fours, BLOCK):
+        tall = min(m % BLOCK, m // TALL) * TALL if width_of_panel == PANEL else 0
+        fours = tall + (m - tall) // BLOCK * BLOCK if width_of_panel == PANEL else m
+        for i in range(0, tall, TALL):
+            for j in range(0, PANEL, wide):
+                to, left = i * next_c + first + j, i * next_a
+                add_tall_tile(
+                    flat_c, to, next_c, flat_a, left, next_a, 1, flat_b, right + j, PANEL, k
+                )
+        for i in range(tall, fours, BLOCK):
             to, left = i * next_c + first, i * next_a
             add_columns(
                 flat_c, to, next_c, flat_a, left, next_a, 1, flat_b, right, PANEL, k, width_of_panel
