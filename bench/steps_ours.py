@@ -72,11 +72,11 @@ def training(
 
 def inference(work: str, n: int) -> Callable[[], object]:
     """Logits of a batch as `dlcli eval` makes them."""
-    from dlcli.train.repeated import Forward
+    from dlcli.engine.forward import Forward
 
     model = model_of(work).eval()
     forward, (x, *more, _) = Forward(model), batch_of(work, n)
-    return lambda: forward((x, *more))
+    return lambda: forward(x, *more)
 
 
 def convolutions(n: int) -> Callable[[], object]:

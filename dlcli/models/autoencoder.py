@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlcli import nn
+from dlcli.engine.forward import Forward
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.models.parts import codec
@@ -53,6 +54,8 @@ class Autoencoder(Coder):
         self.encoder, self.decoder = networks.encoder, networks.decoder
         self.head = nn.Linear(networks.units, dims)
         self.dims = dims
+        self._encoded = Forward(self, lambda x: [self._codes(on_device(x))])
+        self._decoded = Forward(self, lambda codes: [self._images(on_device(codes))])
         self.mean = nn.Buffer(np.zeros(dims, np.float32))
         self.covariance = nn.Buffer(np.eye(dims, dtype=np.float32))
 
@@ -90,12 +93,10 @@ class Autoencoder(Coder):
         return ((1 - MOMENTUM) * self.covariance.numpy() + covariance).astype(self.covariance.dtype)
 
     def encode(self, x: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        with no_grad():
-            return self._codes(on_device(x)).numpy()
+        return self._encoded(x)[0]
 
     def decode(self, codes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        with no_grad():
-            return self._images(on_device(codes)).numpy()
+        return self._decoded(codes)[0]
 
     def paint(self, noise: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
         """By the codes mean + covariance^½ · noise, the symmetric root."""

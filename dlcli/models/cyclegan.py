@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlcli import nn
+from dlcli.engine.forward import Forward
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
@@ -91,6 +92,10 @@ class CycleGAN(nn.Module):
         self.pool_a, self.pool_b = (History(config.pool, shape) for _ in range(2))
         self.average_there = nn.Average(self.there, config.decay)
         self.average_back = nn.Average(self.back, config.decay)
+        self._painted = {
+            way: Forward(self, lambda x, generator=generator: [generator(on_device(x))])
+            for way, generator in zip(WAYS, generators, strict=True)
+        }
         self._last: tuple[Any, np.ndarray, np.ndarray] | None = None
 
     def initialize(self, seed: int) -> None:
@@ -136,8 +141,8 @@ class CycleGAN(nn.Module):
 
     def paint(self, x: np.ndarray, way: str = THERE) -> np.ndarray:
         """Pictures (n, H, W, C) float32 in [−1, 1] repainted, by the averaged weights."""
-        with no_grad(), self.average_there.in_place(), self.average_back.in_place():
-            return (self.there if way == THERE else self.back)(on_device(x)).numpy()
+        with self.average_there.in_place(), self.average_back.in_place():
+            return self._painted[way](x)[0]
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: how far pictures that went there and back are from what they were,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from dlcli import nn
-from dlcli.engine.tape import apply, no_grad
+from dlcli.engine.forward import Forward
+from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.models.parts.jitter import Jitter, Paste, Tint
@@ -86,6 +87,7 @@ class Repainter(nn.Module):
         self.paste = Paste(config.paste) if config.paste else None
         self.tint = Tint(config.tint) if config.tint else None
         self.average = nn.Average(generator, config.decay)
+        self._painted = Forward(self, lambda x: [generator(on_device(x))])
         self._last: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
 
     def initialize(self, seed: int) -> None:
@@ -140,8 +142,8 @@ class Repainter(nn.Module):
 
     def paint(self, x: np.ndarray, way: str = "forward") -> np.ndarray:
         """Pictures (n, H, W, C) float32 in [−1, 1] made of others."""
-        with no_grad(), self.average.in_place():
-            return self.generator(on_device(x)).numpy()
+        with self.average.in_place():
+            return self._painted(x)[0]
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: how far pictures are from the truth, "l1", in levels of 255; what the

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dlcli import nn
+from dlcli.engine.forward import Forward
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
@@ -59,6 +60,8 @@ class VAE(Coder):
         self.likelihood: Any = likelihood
         self.noise = nn.Noise(dims, classes)
         self.dims, self.classes, self.beta = dims, classes, beta
+        self._encoded = Forward(self, lambda x, *of: [self.posterior(on_device(x), *of)[0]])
+        self._decoded = Forward(self, lambda codes: [self.decoder(on_device(codes))])
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Codes, with their classes, to what the likelihood makes images of."""
@@ -68,7 +71,7 @@ class VAE(Coder):
         """A code to show the decoder's layers with."""
         return (on_device(np.zeros((1, self.dims + self.classes), np.float32)),)
 
-    def posterior(self, x: Tensor, labels: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Tensor, labels: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the codes of images (N, H, W, C): each (N, dims)."""
         both = self.head(with_class(self.encoder(x), labels, self.classes))
         mean = apply("columns", both, start=0, stop=self.dims)
@@ -81,10 +84,7 @@ class VAE(Coder):
         """
         labels = self.labels(batch)
         mean, log_variance = self.posterior(on_device(batch.x), labels)
-        if self.training:
-            noise = made_on_host(self._drawn, mean)
-        else:
-            noise = on_device(self.noise.at(batch.indices).astype(mean.dtype))
+        noise = made_on_host(self._drawn if self.training else self._own, batch.indices)
         deviation = exp(apply("scale", log_variance, by=0.5))
         code = apply("add", mean, apply("mul", deviation, noise))
         values = self.decoder(with_class(code, labels, self.classes))
@@ -92,9 +92,14 @@ class VAE(Coder):
         loss = mean_of(apply("add", nats, apply("scale", kl, by=self.beta)))
         return loss, {"reconstruction": nats, "kl": kl}
 
-    def _drawn(self, mean: np.ndarray) -> np.ndarray:
-        """Noise for codes, others each time."""
-        return self.noise.next().normal(*mean.shape).astype(mean.dtype)
+    def _drawn(self, indices: np.ndarray) -> np.ndarray:
+        """Noise for the codes of images, other each time."""
+        found: np.ndarray = self.noise.next().normal(len(indices), self.dims)
+        return found.astype(self.head.weight.dtype)
+
+    def _own(self, indices: np.ndarray) -> np.ndarray:
+        """Noise for the codes of images, the same each time."""
+        return self.noise.at(indices).astype(self.head.weight.dtype)
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: "reconstruction" and "kl" in nats; not in training, "squares"."""
@@ -102,12 +107,10 @@ class VAE(Coder):
         return sums | super().measure(outputs, batch)
 
     def encode(self, x: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        with no_grad():
-            return self.posterior(on_device(x), labels)[0].numpy()
+        return self._encoded(x, *([] if labels is None else [labels]))[0]
 
     def decode(self, codes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        with no_grad():
-            return self.likelihood.picture(self.decoder(on_device(self.noise.of(codes, labels))))
+        return self.likelihood.picture(self._decoded(self.noise.of(codes, labels))[0])
 
     def recode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """See `Coder`; the class of an image is the one by which it is the most probable."""

@@ -13,12 +13,12 @@ import numpy as np
 from dlcli.data.dataset import Split
 from dlcli.data.loader import Inputs, Loader, as_inputs
 from dlcli.engine import tape
+from dlcli.engine.forward import Forward
 from dlcli.engine.tensor import on_device
 from dlcli.errors import CheckpointError, DataError
 from dlcli.train import jsonfile, metrics
 from dlcli.train.metrics import top_classes
 from dlcli.train.protocol import Model
-from dlcli.train.repeated import Forward
 from dlcli.train.scores import Scores
 from dlcli.train.task import Table
 
@@ -227,7 +227,7 @@ def evaluate(
     forward = Forward(model)
     with inference(model), closing(loader.epoch(0)) as batches:
         for batch in batches:
-            logits = _logits(forward(batch.inputs)[0], k)
+            logits = _logits(forward(*batch.inputs)[0], k)
             hits = metrics.top_k_hits(logits, batch.y, ks)
             if shares is not None:
                 shares[batch.indices] = np.exp(metrics.log_softmax(logits))
@@ -287,7 +287,7 @@ def predict_proba(
     with inference(model):
         for start in range(0, len(samples), batch_size):
             inputs = as_inputs(normalize(samples[start : start + batch_size]))
-            parts.append(np.exp(metrics.log_softmax(_logits(forward(inputs)[0]))))
+            parts.append(np.exp(metrics.log_softmax(_logits(forward(*inputs)[0]))))
     return np.concatenate(parts)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.loader import as_inputs
+from dlcli.engine.forward import Forward
+from dlcli.engine.tensor import on_device
 from dlcli.errors import NonFiniteError, UsageError
 from dlcli.train.evaluate import inference
 from dlcli.train.metrics import log_softmax
-from dlcli.train.repeated import Forward
 from dlcli.train.task import Trained
 
 CONFIDENT = 0.9  # probability of a class
@@ -77,11 +78,11 @@ class Judge:
         """
         model: Any = self.trained.model
         features, logits = [], []
-        look = Forward(model, model.look)
+        look = Forward(model, lambda *inputs: model.look(*map(on_device, inputs)))
         with inference(model):
             for start in range(0, len(pixels), batch_size):
                 inputs = as_inputs(self.trained.encode(pixels[start : start + batch_size]))
-                seen, said = look(inputs)
+                seen, said = look(*inputs)
                 features.append(seen)
                 logits.append(said)
         shares = np.exp(log_softmax(np.concatenate(logits)))

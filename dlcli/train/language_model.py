@@ -11,10 +11,10 @@ from dlcli_kernels.philox import Generator
 
 from dlcli.data.loader import Loader
 from dlcli.data.symbols import SPECIAL, UNKNOWN
+from dlcli.engine.forward import Forward
 from dlcli.engine.tensor import Tensor, on_device
 from dlcli.train import metrics, sampling
 from dlcli.train.evaluate import inference
-from dlcli.train.repeated import Forward
 from dlcli.train.task import Trained
 
 BEGIN = "\n"  # what a line is taken to follow
@@ -29,10 +29,10 @@ def nats_of_part(
     how many of them have no id of their own.
     """
     nats, count, unknown = 0.0, 0, 0
-    loader = Loader(split, trained.encode, 1)
+    loader, forward = Loader(split, trained.encode, 1), Forward(trained.model)
     with inference(trained.model), closing(loader.epoch(0)) as batches:
         for batch in batches:
-            scores = trained.model.forward(*map(on_device, batch.inputs)).numpy()
+            (scores,) = forward(*batch.inputs)
             nats += float(metrics.cross_entropy(scores, batch.y).sum())
             count += len(batch.y)
             unknown += int((batch.y == UNKNOWN).sum())
@@ -111,7 +111,7 @@ def write(
     run, state = _runner(trained.model)
     window = max(MOST_SCORES // trained.shape[1], 1)
     for at in range(0, len(given), window):
-        scores, *state = run([given[np.newaxis, at : at + window], *state])
+        scores, *state = run(given[np.newaxis, at : at + window], *state)
     for left in range(length, 0, -1):
         scores[-1, UNKNOWN] = -np.inf
         likely = sampling.shares(scores[-1], temperature=temperature, top_k=top_k, top_p=top_p)
@@ -119,7 +119,7 @@ def write(
         found = sampling.choose(likely, drawn.pop())
         yield encoder.symbols[found - SPECIAL]
         if left > 1:
-            scores, *state = run([np.array([[found]]), *state])
+            scores, *state = run(np.array([[found]]), *state)
 
 
 def _runner(model: Any) -> tuple[Forward, list[np.ndarray]]:
@@ -128,9 +128,10 @@ def _runner(model: Any) -> tuple[Forward, list[np.ndarray]]:
     """
     begin = model.initial(1)
 
-    def run(ids: Tensor, *arrays: Tensor) -> list[Tensor]:
-        rest = iter(arrays)
-        scores, after = model.run(ids, [tuple(next(rest) for _ in layer) for layer in begin])
+    def run(ids: np.ndarray, *arrays: np.ndarray) -> list[Tensor]:
+        rest = map(on_device, arrays)
+        state = [tuple(next(rest) for _ in layer) for layer in begin]
+        scores, after = model.run(on_device(ids), state)
         return [scores, *(t for layer in after for t in layer)]
 
     return Forward(model, run), [t.numpy() for layer in begin for t in layer]

@@ -7,7 +7,7 @@ share, and no optimiser moves anything from there on; so it is found out afterwa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcli.engine import tape
 from dlcli.engine.planner import Planner
-from dlcli.engine.tensor import Rows, Tensor, on_device
+from dlcli.engine.tensor import Rows, Tensor
 from dlcli.train.memory import TooLarge
 from dlcli.train.protocol import Batch, Model, Phase
 
@@ -122,31 +122,6 @@ class Repeater:
             yield phase, *phase.loss(batch)
 
 
-class Forward:
-    """What a model gives for inputs, by plans where it may be: nothing else is done with it
-    meanwhile. In evaluation mode and without gradients, as by `evaluate.inference`.
-
-    function: what it gives, of tensors; by default its answer, alone.
-    """
-
-    def __init__(self, model: Any, function: Callable[..., Sequence[Tensor]] | None = None) -> None:
-        self.function = function or (lambda *inputs: [model.forward(*inputs)])
-        self.planner = Planner(enabled=getattr(model, "plan", False))
-        self.watched: list[Tensor] = []
-        if self.planner.enabled:
-            self.watched += [*model.named_parameters().values(), *model.named_buffers().values()]
-
-    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The values of the outputs; they are the caller's."""
-
-        def call() -> Sequence[Tensor]:
-            return self.function(*[on_device(array) for array in inputs])
-
-        with tape.no_grad():
-            found = self.planner.run(("forward",), self.watched, inputs, call, lambda t: t)
-            return [t.numpy() for t in (call() if found is None else found)]
-
-
 def finite(done: Sequence[Done]) -> list[float]:
     """The losses of a step. Halted: one of them, or a gradient, is not finite."""
     losses = [found.loss.item() for found in done]
@@ -179,7 +154,7 @@ def arrays_of(batch: Any) -> list[np.ndarray]:
     """What of a batch a model may take and the host has."""
     shares = getattr(batch, "shares", None)
     inputs = [x.ids if isinstance(x, Rows) else x for x in batch.inputs]
-    return [*inputs, batch.y, *([] if shares is None else [shares])]
+    return [*inputs, batch.y, batch.indices, *([] if shares is None else [shares])]
 
 
 def tables_of(batch: Any) -> list[Tensor]:

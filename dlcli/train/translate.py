@@ -19,6 +19,7 @@ from dlcli.data.vocabulary import PADDING, UNKNOWN
 from dlcli.errors import DataError
 from dlcli.train import beam, bleu, jsonfile, metrics
 from dlcli.train.evaluate import inference
+from dlcli.train.repeated import Repeater
 from dlcli.train.task import Table, Trained
 
 SHOWN = 10  # translations
@@ -122,12 +123,12 @@ class Translate:
         split = dataset.splits[part]
         if not len(split):
             raise DataError("there is nothing to evaluate", why="this part of the data is empty")
-        (phase,) = trained.model.phases()
         total = metrics.Sums()
+        repeater = Repeater(trained.model, trained.model.phases(), ())
         loader = Loader(split, trained.encode, batch_size)
         with inference(trained.model), closing(loader.epoch(0)) as batches:
             for batch in batches:
-                _, outputs = phase.loss(batch)
+                ((_, _, outputs),) = repeater.measure(batch)
                 total.add(trained.model.measure(outputs, batch), len(batch.y))
                 if on_batch:
                     on_batch(total.samples, len(split))

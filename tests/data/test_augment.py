@@ -293,7 +293,7 @@ def test_a_rare_sample_that_an_epoch_repeats_is_another_one_each_time():
 def test_validation_and_test_are_never_varied():
     data = dataset()
     train, val = prepare.loaders(
-        data, lambda x: x.astype(np.float32), Recipe(augment="shift=3,mixup", batch_size=7), 1
+        None, data, lambda x: x.astype(np.float32), Recipe(augment="shift=3,mixup", batch_size=7), 1
     )
     for split, batches in ((data.splits["val"], val.epoch(0)), (data.splits["test"], None)):
         if batches is not None:

@@ -8,6 +8,8 @@ import pytest
 from dlcli import optim
 from dlcli.data.loader import Batch
 from dlcli.engine import executor
+from dlcli.engine.cpu_plan import CpuPlan
+from dlcli.engine.planner import WARM
 from dlcli.models import catalog
 from dlcli.models.seq2seq import NOTHING
 from dlcli.train.evaluate import inference
@@ -241,9 +243,54 @@ def test_what_is_measured_by_a_plan_is_what_the_model_says(name):
     for plan in (False, True):
         stepper.repeater.planner.enabled = plan
         if hasattr(stepper.model, "passing"):
-            stepper.model.passing = None  # the text begins anew
+            stepper.model.passing.clear()  # the text begins anew
         with inference(stepper.model):
             kept = Kept(stepper.model)
             found.append([stepper._measured(batch).sums for batch in batches])
             kept.restore()
     assert found[0] == found[1]
+    assert planned(stepper)[("measure",)] == (8, True)
+
+
+def built(name):
+    module = catalog.load(name)
+    return module.build(module.Config(**SMALL.get(name, {})), kind_of(name)[0], CLASSES, seed=3)
+
+
+def given_to_paint(model, name, rng):
+    """What a model that draws is given, and what one that repaints is."""
+    if not hasattr(model, "ways"):
+        return [(rng.standard_normal((N, model.dims)).astype(np.float32), np.arange(N) % CLASSES)]
+    x = kind_of(name)[1](rng)[0]
+    return [(np.ascontiguousarray(x[:, 0]), way) for way in model.ways]
+
+
+@pytest.mark.parametrize("name", [n for n in catalog.names() if hasattr(built(n), "paint")])
+def test_pictures_are_painted_by_plans_and_the_same(name, monkeypatch):
+    runs, run = [], CpuPlan.run
+    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
+    found = []
+    for plan in (False, True):
+        model = built(name).eval()
+        model.plan, rng = plan, np.random.default_rng(0)
+        found.append([])
+        for _ in range(8):
+            asked = given_to_paint(model, name, rng)
+            found[-1] += [model.paint(*one) for one in asked]
+    assert len(runs) == (8 - WARM - 2) * len(asked)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(found[1][-1], found[1][-1 - len(asked)])
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_codes_of_pictures_by_plans_are_the_same(name):
+    rng, model = np.random.default_rng(0), built(name).eval()
+    for _ in range(8):
+        x = images(rng)[0]
+        found = []
+        for plan in (False, True):
+            model.plan = plan
+            found.append(model.recode(x)[:2])
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli import optim
+from dlcli.data.loader import Batch
 from dlcli.engine import tape
 from dlcli.errors import CheckpointError, UsageError
 from dlcli.models import gan
@@ -202,7 +203,7 @@ def test_what_is_frozen_of_a_generator_gets_no_gradient_in_the_discriminator_s_m
     model.freeze(names)
     stepper = Stepper(model, lambda phase: optim.make("sgd", phase.parameters))
     x = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 1)).astype(np.float32)
-    batch = SimpleNamespace(x=x, y=np.zeros(6, np.int64), inputs=(x,))
+    batch = Batch(x, np.zeros(6, np.int64), np.arange(6))
     model.train()
     stepper.step([batch], 0.1, 0)
     without = {name for name, t in model.named_parameters().items() if t.grad is None}

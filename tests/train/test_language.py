@@ -132,6 +132,18 @@ def test_every_character_of_a_part_counts_once_after_all_before_it(data, part, m
     assert figures["bits_per_character"] == pytest.approx(nats / math.log(2), rel=1e-5)
 
 
+def test_a_part_is_measured_by_plans_to_the_same_bits(data, monkeypatch):
+    found, runs, run = trained(data), [], CpuPlan.run
+    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
+    monkeypatch.setattr("dlcli.data.stream.EVALUATED", 40)
+    plain = TASK.evaluate(found, data, "train", batch_size=8)
+    assert not runs
+    found.model.plan = True
+    for _ in range(2):  # the second begins anew, whatever the first has left
+        assert TASK.evaluate(found, data, "train", batch_size=8).figures == plain.figures
+    assert len(runs) > 2
+
+
 def test_validation_within_training_gives_the_same_figures(tmp_path, data):
     trainer = train(tmp_path / "run", data)
     best = trainer.fit().best

@@ -14,6 +14,7 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine import tape
+from dlcli.engine.forward import Forward
 from dlcli.engine.tape import apply, no_grad
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.models.parts.conditions import Conditions
@@ -151,6 +152,7 @@ class Game(nn.Module):
         self.conditions = conditions
         self.noise = nn.Noise(dims, conditions.size)
         self.average = nn.Average(generator, decay)
+        self._images = Forward(self, lambda codes: [generator(on_device(codes))])
         self.every, self.clip, self.penalty = every, clip, penalty
         self._drafts: list[tuple[Any, Images, list[tape.Node]]] = []
 
@@ -229,9 +231,9 @@ class Game(nn.Module):
         """Images (n, H, W, C) float32 in [−1, 1] of noise (n, dims), by the averaged weights, of
         classes where they can be asked for. In evaluation mode an image depends on nothing else.
         """
-        with no_grad(), self.average.in_place():
-            of = self.conditions.of_codes(noise, labels)
-            return self.generator(on_device(self.noise.of(noise, of))).numpy()
+        codes = self.noise.of(noise, self.conditions.of_codes(noise, labels))
+        with self.average.in_place():
+            return self._images(codes)[0]
 
     def measure(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, float]:
         """Over the batch: what the discriminator says of real and generated images, "d_real" and

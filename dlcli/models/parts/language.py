@@ -61,12 +61,13 @@ class Carried(nn.Module):
         """The states."""
         return [tuple(getattr(self, name) for name in pair) for pair in self.names]
 
-    def write(self, state: State) -> None:
-        """Copies states into the buffers."""
-        with no_grad():
-            for to, values in zip(self.read(), state, strict=True):
-                for buffer, value in zip(to, values, strict=True):
-                    apply("assign", buffer, Tensor(value.data))
+
+def write(to: State, state: State) -> None:
+    """Copies states into others, which stay where they are: there a plan looks for them."""
+    with no_grad():
+        for tensors, values in zip(to, state, strict=True):
+            for tensor, value in zip(tensors, values, strict=True):
+                apply("assign", tensor, Tensor(value.data))
 
 
 class Predict:
@@ -114,7 +115,7 @@ class LanguageModel(nn.Module):
         self.lstm = nn.LSTM(width, hidden, layers=layers, dropout=dropout)
         self.head = Tied(vectors, ids) if tied else nn.Linear(hidden, ids)
         self.carried = Carried(layers, hidden)
-        self.passing: State | None = None  # the same while nothing is trained; in no checkpoint
+        self.passing: dict[int, State] = {}  # the same while nothing is trained, by rows
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """ids (N, T) int64 and goes_on (N,) of 0 or 1 → (N·T, ids): row n goes on with the state
@@ -124,16 +125,15 @@ class LanguageModel(nn.Module):
         rows = ids.shape[0]
         if self.training:
             self.carried.hold(rows)
-            before = self.carried.read()
-        elif self.passing is None or self.passing[0][0].shape[0] != rows:
-            before = self.initial(rows)
+            carried = self.carried.read()
         else:
-            before = self.passing
-        out, after = self.run(ids, self.masked(before, goes_on))
-        if self.training:
-            self.carried.write(after)
-        else:
-            self.passing = after
+            if rows not in self.passing:
+                self.passing[rows] = [
+                    tuple(zeros(t.shape, t.dtype) for t in pair) for pair in self.initial(rows)
+                ]
+            carried = self.passing[rows]
+        out, after = self.run(ids, self.masked(carried, goes_on))
+        write(carried, after)
         return out
 
     def initial(self, rows: int) -> State:
