@@ -13,8 +13,12 @@ from dlcli.errors import CheckpointError, DataError, UsageError
 from dlcli.train.task import Trained
 
 
-def device(name: str, threads: int | None, precision: str = "float32") -> Any:
+def device(
+    name: str, threads: int | None, precision: str = "float32", *, no_plan: bool = False
+) -> Any:
     """Makes `name` the device in use and returns its executor; says why "auto" passed over CUDA.
+
+    no_plan: nothing is repeated without calling the model.
 
     DeviceError: the device is not there, or does not compute in that precision.
     """
@@ -25,7 +29,9 @@ def device(name: str, threads: int | None, precision: str = "float32") -> Any:
     chosen, note = devices.choose(name)
     if note:
         output.note(note)
-    return executor.configure(threads, chosen, precision)
+    made = executor.configure(threads, chosen, precision)
+    made.plans = made.plans and not no_plan
+    return made
 
 
 @cache

@@ -16,6 +16,7 @@ from dlcli.cli.options import (
     data_dir,
     device_options,
     model_file,
+    no_plan,
     output_options,
     precision,
     thresholds,
@@ -77,6 +78,7 @@ from dlcli.errors import GateError, UsageError
 @data_dir
 @device_options
 @precision
+@no_plan
 @output_options
 def main(
     run: Path,
@@ -93,6 +95,7 @@ def main(
     device: str,
     threads: int | None,
     precision: str,
+    no_plan: bool,
 ) -> None:
     """Measures the best checkpoint of RUN on a part of its data that training has not seen.
 
@@ -105,7 +108,7 @@ def main(
     from dlcli.cli import build, finish
     from dlcli.train import task as tasks
 
-    build.device(device, threads, precision)
+    build.device(device, threads, precision, no_plan=no_plan)
     trained = build.restore(run, model_file)
     task = tasks.of(trained.kind)
     tasks.gated(least, task.least, "--fail-under")

@@ -147,7 +147,7 @@ def _explain(
 
     model, classes = trained.model, trained.classes
     samples = trained.kind.stack([item.sample])
-    shares = predict_proba(model, samples, trained.encode)[0]
+    shares = predict_proba(trained.planned(), samples, trained.encode)[0]
     if not shares.sum() > 0:
         raise NonFiniteError(f"{trained.run.path}: the model gives no numbers", why="NaN")
     best = int(shares.argmax())

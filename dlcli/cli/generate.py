@@ -20,6 +20,7 @@ from dlcli.cli.options import (
     command,
     device_options,
     model_file,
+    no_plan,
     output_options,
     precision,
 )
@@ -96,6 +97,7 @@ SIGINT = 130  # 128 + the signal's number, as a shell says it
 @model_file
 @device_options
 @precision
+@no_plan
 @output_options
 def main(
     run: Path,
@@ -107,6 +109,7 @@ def main(
     device: str,
     threads: int | None,
     precision: str,
+    no_plan: bool,
     **given: Any,
 ) -> int:
     """Makes new text or new images by the best checkpoint of RUN.
@@ -127,7 +130,7 @@ def main(
     from dlcli.cli import build
     from dlcli.train import task as tasks
 
-    build.device(device, threads, precision)
+    build.device(device, threads, precision, no_plan=no_plan)
     trained = build.restore(run, model_file)
     maker = tasks.generator(tasks.of(trained.kind), trained.info["name"])
     options = tasks.chosen(maker, given)

@@ -257,6 +257,10 @@ precision = click.option(
     help="What is computed in; tf32 rounds products on a GPU's tensor cores to 10 bits.",
 )
 
+no_plan = click.option(
+    "--no-plan", is_flag=True, help="Call the model each time; the same results, more slowly."
+)
+
 data_dir = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

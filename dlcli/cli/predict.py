@@ -20,6 +20,7 @@ from dlcli.cli.options import (
     device_options,
     messages,
     model_file,
+    no_plan,
     precision,
 )
 from dlcli.cli.writer import check_new, writer
@@ -63,6 +64,7 @@ from dlcli.errors import DataError
 @model_file
 @device_options
 @precision
+@no_plan
 @messages
 def main(
     run: Path,
@@ -76,6 +78,7 @@ def main(
     device: str,
     threads: int | None,
     precision: str,
+    no_plan: bool,
 ) -> int:
     """Says of which class each INPUT is, an image, a sound or a text; - is standard input.
 
@@ -95,7 +98,7 @@ def main(
     from dlcli.cli import build
     from dlcli.train import task as tasks
 
-    build.device(device, threads, precision)
+    build.device(device, threads, precision, no_plan=no_plan)
     trained = build.restore(run, model_file)
     task = tasks.of(trained.kind)
     options = tasks.chosen(task, {"top_k": top_k, "explain": explain, "beam": beam})

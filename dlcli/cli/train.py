@@ -17,6 +17,7 @@ from dlcli.cli.options import (
     data_dir,
     device_options,
     model_file,
+    no_plan,
     output_options,
     precision,
     thresholds,
@@ -182,9 +183,7 @@ def data_settings(function: Any) -> Any:
     " only: -o FILE.png.",
 )
 @click.option("--no-plots", is_flag=True, help="Do not draw into RUN/plots.")
-@click.option(
-    "--no-plan", is_flag=True, help="Call the model in every step; the same bits, more slowly."
-)
+@no_plan
 @click.option(
     "--log",
     "logs",

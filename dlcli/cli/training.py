@@ -53,8 +53,7 @@ def new(
         hint = f"choose another --out, or go on with it: dlcli train --resume {out}"
         raise UsageError(f"{out}: exists", why="a run never overwrites anything", hint=hint)
     config, name, module, settings = _ask(file, about, flags)
-    executor = build.device(device, threads, precision)
-    executor.plans = executor.plans and not no_plan
+    executor = build.device(device, threads, precision, no_plan=no_plan)
     kind = build.kind_of(module, config.data["source"])
     source = finetune.source(config.train)
     config.data = finetune.form(config.data, source, kind)
@@ -280,8 +279,7 @@ def resume(
         )
     before = Recipe.from_dict(asked["train"])
     recipe = before.resume_as({**changes["train"], **flags["train"]})
-    executor = build.device(device, threads, precision)
-    executor.plans = executor.plans and not no_plan
+    executor = build.device(device, threads, precision, no_plan=no_plan)
     with run.lock():
         kept = None if run.untouched() else run.load("last", fallback=True)
         if kept is not None:

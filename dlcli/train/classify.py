@@ -63,7 +63,7 @@ class Classify:
         knows no word of a text.
         """
         stacked = trained.kind.stack(samples)
-        shares = evaluate.predict_proba(trained.model, stacked, trained.encode)
+        shares = evaluate.predict_proba(trained.planned(), stacked, trained.encode)
         best = evaluate.top_classes(shares, min(options["top_k"], len(trained.classes)))
         lines: list[dict[str, Any]] = []
         for share, order in zip(shares, best, strict=True):

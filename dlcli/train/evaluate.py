@@ -275,7 +275,7 @@ def _mistakes(scores: Scores, split: Split, classes: Sequence[str]) -> list[Mist
 
 
 def predict_proba(
-    model: Model, samples: Any, normalize: Transform, *, batch_size: int = 256
+    forward: Forward, samples: Any, normalize: Transform, *, batch_size: int = 256
 ) -> np.ndarray:
     """Class probabilities (n, K) float64 of samples, as a split gives them; each row sums to 1.
 
@@ -283,8 +283,8 @@ def predict_proba(
     """
     if not len(samples):
         raise ValueError("no samples, and so no number of classes")
-    parts, forward = [], Forward(model)
-    with inference(model):
+    parts = []
+    with inference(forward.model):
         for start in range(0, len(samples), batch_size):
             inputs = as_inputs(normalize(samples[start : start + batch_size]))
             parts.append(np.exp(metrics.log_softmax(_logits(forward(*inputs)[0]))))

@@ -11,7 +11,6 @@ import numpy as np
 
 from dlcli.data.series import SeriesSplit
 from dlcli.data.series_dates import write
-from dlcli.engine.tensor import on_device
 from dlcli.errors import DataError
 from dlcli.train import forecast_baselines as baselines
 from dlcli.train import jsonfile
@@ -203,7 +202,7 @@ def _told(trained: Trained, series: Any) -> dict[str, Any]:
         return {"error": said.removeprefix(f"{series.name}: ")}
     x, about = encode(window[None])
     with inference(trained.model):
-        (values,) = encode.values(trained.model(on_device(x)).numpy(), about)
+        (values,) = encode.values(trained.planned()(x)[0], about)
     told = zip(dates, values, strict=True)
     forecast = [{"date": write(date, series.form), "value": float(v)} for date, v in told]
     return {"column": encode.columns[0], "forecast": forecast}

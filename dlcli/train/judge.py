@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from dlcli.data.loader import as_inputs
-from dlcli.engine.forward import Forward
-from dlcli.engine.tensor import on_device
 from dlcli.errors import NonFiniteError, UsageError
 from dlcli.train.evaluate import inference
 from dlcli.train.metrics import log_softmax
@@ -78,7 +76,7 @@ class Judge:
         """
         model: Any = self.trained.model
         features, logits = [], []
-        look = Forward(model, lambda *inputs: model.look(*map(on_device, inputs)))
+        look = self.trained.planned("look")
         with inference(model):
             for start in range(0, len(pixels), batch_size):
                 inputs = as_inputs(self.trained.encode(pixels[start : start + batch_size]))

@@ -11,8 +11,7 @@ from dlcli_kernels.philox import Generator
 
 from dlcli.data.loader import Loader
 from dlcli.data.symbols import SPECIAL, UNKNOWN
-from dlcli.engine.forward import Forward
-from dlcli.engine.tensor import Tensor, on_device
+from dlcli.engine.tensor import on_device
 from dlcli.train import metrics, sampling
 from dlcli.train.evaluate import inference
 from dlcli.train.task import Trained
@@ -29,7 +28,7 @@ def nats_of_part(
     how many of them have no id of their own.
     """
     nats, count, unknown = 0.0, 0, 0
-    loader, forward = Loader(split, trained.encode, 1), Forward(trained.model)
+    loader, forward = Loader(split, trained.encode, 1), trained.planned()
     with inference(trained.model), closing(loader.epoch(0)) as batches:
         for batch in batches:
             (scores,) = forward(*batch.inputs)
@@ -108,7 +107,8 @@ def write(
     random = Generator(seed, "generate", sample)
     drawn: list[float] = []
     trained.model.eval()
-    run, state = _runner(trained.model)
+    run = trained.planned("follow")
+    state = [t.numpy() for pair in trained.model.initial(1) for t in pair]
     window = max(MOST_SCORES // trained.shape[1], 1)
     for at in range(0, len(given), window):
         scores, *state = run(given[np.newaxis, at : at + window], *state)
@@ -120,21 +120,6 @@ def write(
         yield encoder.symbols[found - SPECIAL]
         if left > 1:
             scores, *state = run(np.array([[found]]), *state)
-
-
-def _runner(model: Any) -> tuple[Forward, list[np.ndarray]]:
-    """What gives, for ids (1, T) and the arrays of a state, the scores (T, V) of what follows each
-    and the arrays of the state after them; and those of the state to begin with.
-    """
-    begin = model.initial(1)
-
-    def run(ids: np.ndarray, *arrays: np.ndarray) -> list[Tensor]:
-        rest = map(on_device, arrays)
-        state = [tuple(next(rest) for _ in layer) for layer in begin]
-        scores, after = model.run(on_device(ids), state)
-        return [scores, *(t for layer in after for t in layer)]
-
-    return Forward(model, run), [t.numpy() for layer in begin for t in layer]
 
 
 def until(pieces: Iterator[str], stop: str) -> Iterator[str]:

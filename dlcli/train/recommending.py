@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.engine.tensor import on_device
 from dlcli.errors import DataError
 from dlcli.train import jsonfile
 from dlcli.train import recommend_baselines as baselines
@@ -213,8 +212,8 @@ def _scores(trained: Trained, users: Sequence[int]) -> np.ndarray:
     """What users think of every item: (n, ids of items), as ratings."""
     encode: Any = trained.encode
     with inference(trained.model):
-        ids = on_device(np.array(users, np.int64))
-        found: np.ndarray = encode.values(trained.model.scores(ids).numpy())
+        (scores,) = trained.planned("scores")(np.array(users, np.int64))
+        found: np.ndarray = encode.values(scores)
     return found
 
 

@@ -9,13 +9,19 @@ dataset's samples names that module, and nothing else asks which it is: `dlcli t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dlcli.data.kind import Encoder, Input, Kind, Shape
 from dlcli.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:  # whoever only reads a run loads none of them
+    import numpy as np
+
+    from dlcli.engine.forward import Forward
+    from dlcli.engine.tensor import Tensor
 
 
 @dataclass
@@ -33,6 +39,20 @@ class Trained:
     shape: Shape
     classes: list[str]
     info: Mapping[str, Any]
+    _planned: dict[str, Forward] = field(default_factory=dict, init=False, repr=False)
+
+    def planned(self, method: str = "forward") -> Forward:
+        """What a method of the model gives for arrays of the host, by plans where it may: the same
+        object each time, which remembers them.
+        """
+        from dlcli.engine.forward import Forward
+        from dlcli.engine.tensor import on_device
+
+        def call(*arrays: np.ndarray) -> Sequence[Tensor]:
+            found = getattr(self.model, method)(*map(on_device, arrays))
+            return found if isinstance(found, tuple) else [found]
+
+        return self._planned.setdefault(method, Forward(self.model, call))
 
 
 @dataclass(frozen=True)

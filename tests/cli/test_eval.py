@@ -37,6 +37,14 @@ def test_the_figures_do_not_depend_on_the_batch_size_or_the_threads(dlcli, train
     assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-6)
 
 
+def test_without_plans_the_figures_are_the_same(dlcli, trained, plans):
+    given = ("eval", trained, "--json", "--no-plots", "--batch-size", "32")
+    plain = dlcli(*given, "--no-plan").json
+    assert not plans
+    assert dlcli(*given).json == plain
+    assert plans
+
+
 def test_the_tables_show_each_class_and_the_confusion_matrix_is_drawn(dlcli, a_copy):
     result = dlcli("eval", a_copy)
     assert result.code == 0, result.err

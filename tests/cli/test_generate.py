@@ -304,3 +304,10 @@ def test_ctrl_c_ends_it_quietly(letters, start, environment):
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == b""
+
+
+def test_without_plans_the_text_is_the_same(dlcli, letters, plans):
+    plain = dlcli("generate", letters, "--length", "20", "--no-plan").out
+    assert not plans
+    assert dlcli("generate", letters, "--length", "20").out == plain
+    assert plans

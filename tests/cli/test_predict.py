@@ -131,3 +131,14 @@ def test_what_is_no_run_or_damaged_is_a_checkpoint_error(fails, a_copy, digit, t
     path = a_copy / "checkpoints" / "best" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     fails(4, "predict", a_copy, digit[0])
+
+
+def test_without_plans_every_answer_is_the_same(dlcli, trained, digit, plans, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(64 * 6):  # batches of 64
+        (folder / f"{i:03}.png").write_bytes(digit[0].read_bytes())
+    plain = dlcli("predict", trained, folder, "--no-plan").out
+    assert not plans
+    assert dlcli("predict", trained, folder).out == plain
+    assert len(plans) == 2  # two batches are taken as they come, two are written down

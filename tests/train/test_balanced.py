@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.utils.class_weight import compute_class_weight
 
+from dlcli.engine.forward import Forward
 from dlcli.errors import UsageError
 from dlcli.models import mlp
 from dlcli.train import metrics, prepare
@@ -105,7 +106,7 @@ def test_the_rarest_class_of_two_has_its_f1_and_the_area_under_its_curve():
     two = mlp.build(mlp.Config(hidden=(4,)), (2,), 2, seed=0)
     rows = Rows([1] * 30 + [0] * 5)
     found = evaluate(two, rows, lambda x: x, classes=["rare", "usual"], batch_size=8)
-    scores = predict_proba(two, rows.x, lambda x: x)[:, 0]
+    scores = predict_proba(Forward(two), rows.x, lambda x: x)[:, 0]
     want = sk.average_precision_score(rows.labels == 0, scores)
     assert found.figures["pr_auc"] == pytest.approx(want)
     assert found.rarest == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dlcli.engine import executor
+from dlcli.engine.forward import Forward
 from dlcli.errors import NonFiniteError
 from dlcli.models import catalog
 from dlcli.train import evaluate
@@ -46,7 +47,7 @@ def everything(path, name, **changes):
     data = data_of(name)
     small.trainer(path, model=model, data=data, **RECIPE, **changes).fit()
     encode, test = data.kind.fit(data), data.splits["test"]
-    shares = evaluate.predict_proba(model, test.samples(np.arange(20)), encode)
+    shares = evaluate.predict_proba(Forward(model), test.samples(np.arange(20)), encode)
     found = evaluate.evaluate(model, test, encode, classes=data.classes)
     return {**outcome(path), "shares": shares.tobytes(), "figures": found.to_json()}
 

@@ -12,6 +12,7 @@ from dlcli.data.loader import Batch
 from dlcli.engine import executor
 from dlcli.engine.cuda_executor import CudaExecutor
 from dlcli.engine.cuda_plan import CudaPlan
+from dlcli.engine.forward import Forward
 from dlcli.engine.trace import HostCall
 from dlcli.models import catalog
 from dlcli.train.evaluate import predict_proba
@@ -73,10 +74,10 @@ def trained(name, optimizer, steps, plan=False):
     weights, states = model.state_dict(), stepper.state_dict()
     rng = np.random.default_rng(1)
     if of_texts:
-        shares = predict_proba(model, np.arange(4), lambda a: texts(rng, len(a)))
+        shares = predict_proba(Forward(model), np.arange(4), lambda a: texts(rng, len(a)))
     else:
         images = rng.integers(0, 256, (4, *SHAPE)).astype(np.uint8)
-        shares = predict_proba(model, images, lambda a: a.astype(np.float32) / 255)
+        shares = predict_proba(Forward(model), images, lambda a: a.astype(np.float32) / 255)
     return {"losses": np.array(losses), "shares": shares, **weights, **states}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dlcli.data.dataset import ArraySplit
+from dlcli.engine.forward import Forward
 from dlcli.engine.tensor import Tensor
 from dlcli.errors import CheckpointError, DataError
 from dlcli.train.evaluate import evaluate, predict_proba
@@ -81,13 +82,13 @@ def test_data_that_does_not_fit_the_model_is_an_error():
 def test_probabilities_come_in_batches_and_sum_to_one():
     rng, model = np.random.default_rng(0), Known()
     images = rng.integers(0, 9, (7, 1, 3, 1)).astype(np.uint8)
-    found = predict_proba(model, images, plain, batch_size=3)
+    found = predict_proba(Forward(model), images, plain, batch_size=3)
     assert found.shape == (7, 3)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
     assert model.sizes == [3, 3, 1]
     with pytest.raises(ValueError, match="no samples"):
-        predict_proba(model, images[:0], plain)
+        predict_proba(Forward(model), images[:0], plain)
 
 
 def test_what_probabilities_are_worth_is_left_out_where_they_are_nan_or_too_many(monkeypatch):

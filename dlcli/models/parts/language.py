@@ -157,6 +157,11 @@ class LanguageModel(nn.Module):
         scores: Tensor = self.head(self.drop(out).reshape(rows * steps, out.shape[-1]))
         return scores, after
 
+    def follow(self, ids: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """`run`, where a state is h and c of each layer one after the other: the scores, then it."""
+        scores, after = self.run(ids, list(zip(state[::2], state[1::2], strict=True)))
+        return scores, *(t for pair in after for t in pair)
+
     def hold(self, rows: int) -> None:
         """Makes room for the states of so many rows of training."""
         self.carried.hold(rows)
