@@ -158,7 +158,7 @@ class LanguageModel(nn.Module):
         return scores, after
 
     def follow(self, ids: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """`run`, where a state is h and c of each layer one after the other: the scores, then it."""
+        """`run` with a state as h and c of each layer, one after the other: the scores, then it."""
         scores, after = self.run(ids, list(zip(state[::2], state[1::2], strict=True)))
         return scores, *(t for pair in after for t in pair)
 
