@@ -98,3 +98,13 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} is required ({', '.join(required)}), but: {call.excinfo}"
     return report
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    """A number for each plan of the CPU that runs."""
+    from dlcli.engine.cpu_plan import CpuPlan
+
+    runs, run = [], CpuPlan.run
+    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(len(runs)), run(*args)))
+    return runs

@@ -13,7 +13,6 @@ import pytest
 
 import dlcli
 from dlcli.cli.main import main
-from dlcli.engine.cpu_plan import CpuPlan
 
 
 def strict(text):
@@ -111,14 +110,6 @@ def trained(tmp_path_factory) -> Path:
     result = call("train", "cnn-small", "--epochs", "4", "--out", run)
     assert result.code == 0, result.err
     return run
-
-
-@pytest.fixture
-def plans(monkeypatch):
-    """A number for each plan that runs."""
-    runs, run = [], CpuPlan.run
-    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(len(runs)), run(*args)))
-    return runs
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from dlcli import optim
 from dlcli.data.loader import Batch
 from dlcli.engine import executor
-from dlcli.engine.cpu_plan import CpuPlan
 from dlcli.engine.planner import WARM
 from dlcli.models import catalog
 from dlcli.models.seq2seq import NOTHING
@@ -266,9 +265,7 @@ def given_to_paint(model, name, rng):
 
 
 @pytest.mark.parametrize("name", [n for n in catalog.names() if hasattr(built(n), "paint")])
-def test_pictures_are_painted_by_plans_and_the_same(name, monkeypatch):
-    runs, run = [], CpuPlan.run
-    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
+def test_pictures_are_painted_by_plans_and_the_same(name, plans):
     found = []
     for plan in (False, True):
         model = built(name).eval()
@@ -277,7 +274,7 @@ def test_pictures_are_painted_by_plans_and_the_same(name, monkeypatch):
         for _ in range(8):
             asked = given_to_paint(model, name, rng)
             found[-1] += [model.paint(*one) for one in asked]
-    assert len(runs) == (8 - WARM - 2) * len(asked)
+    assert len(plans) == (8 - WARM - 2) * len(asked)
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not np.array_equal(found[1][-1], found[1][-1 - len(asked)])

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from dlcli.data import catalog, kind
 from dlcli.engine import tape
-from dlcli.engine.cpu_plan import CpuPlan
 from dlcli.engine.planner import WARM
 from dlcli.engine.tensor import on_device
 from dlcli.errors import CheckpointError, DataError, NonFiniteError, UsageError
@@ -132,16 +131,15 @@ def test_every_character_of_a_part_counts_once_after_all_before_it(data, part, m
     assert figures["bits_per_character"] == pytest.approx(nats / math.log(2), rel=1e-5)
 
 
-def test_a_part_is_measured_by_plans_to_the_same_bits(data, monkeypatch):
-    found, runs, run = trained(data), [], CpuPlan.run
-    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
+def test_a_part_is_measured_by_plans_to_the_same_bits(data, monkeypatch, plans):
+    found = trained(data)
     monkeypatch.setattr("dlcli.data.stream.EVALUATED", 40)
     plain = TASK.evaluate(found, data, "train", batch_size=8)
-    assert not runs
+    assert not plans
     found.model.plan = True
     for _ in range(2):  # the second begins anew, whatever the first has left
         assert TASK.evaluate(found, data, "train", batch_size=8).figures == plain.figures
-    assert len(runs) > 2
+    assert len(plans) > 2
 
 
 def test_validation_within_training_gives_the_same_figures(tmp_path, data):
@@ -278,14 +276,13 @@ def test_the_prompt_may_be_read_in_parts(data, monkeypatch):
     assert text_of(found, prompt="ac 3\nbd 4\n" * 3) == whole
 
 
-def test_text_by_plans_is_the_same_to_the_letter(data, monkeypatch):
-    found, runs, run = trained(data), [], CpuPlan.run
-    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
+def test_text_by_plans_is_the_same_to_the_letter(data, plans):
+    found = trained(data)
     plain = text_of(found, prompt="ac 3", length=200)
-    assert not runs
+    assert not plans
     found.model.plan = True
     assert text_of(found, prompt="ac 3", length=200) == plain
-    assert len(runs) == 199 - WARM - 2
+    assert len(plans) == 199 - WARM - 2
 
 
 def test_what_is_not_known_is_never_written(data):

@@ -11,7 +11,6 @@ from dlcli.data.loader import Loader
 from dlcli.data.pair_kind import KIND
 from dlcli.data.pair_split import Pair, PairSplit
 from dlcli.engine import executor, tape
-from dlcli.engine.cpu_plan import CpuPlan
 from dlcli.errors import DataError
 from dlcli.models import seq2seq
 from dlcli.train import bleu, metrics, translate
@@ -72,15 +71,13 @@ def test_the_loss_is_nats_per_word_and_bleu_is_of_distinct_sources_with_all_thei
     assert set(found.figures) >= {*translate.TASK.least, *translate.TASK.most, "loss", "accuracy"}
 
 
-def test_the_loss_is_measured_by_plans_to_the_same_bits(monkeypatch):
-    runs, run = [], CpuPlan.run
-    monkeypatch.setattr(CpuPlan, "run", lambda *args: (runs.append(1), run(*args)))
+def test_the_loss_is_measured_by_plans_to_the_same_bits(plans):
     model, data = build(dataset()), dataset(extra=3 * LINES[6:12])  # of the same lengths
     plain = evaluate(data, model).to_json()
-    assert not runs
+    assert not plans
     model.plan = True
     assert evaluate(data, model).to_json() == plain
-    assert runs
+    assert plans
 
 
 def test_ten_translations_are_shown_with_the_reference_that_comes_closest():
