@@ -189,6 +189,8 @@ def flat(image: "Image") -> "Image":
 
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined range")
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError("its pixels are places in a palette that is not there")
     if image.mode == "I" or image.mode.startswith("I;16"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
