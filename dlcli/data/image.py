@@ -189,18 +189,23 @@ def flat(image: "Image") -> "Image":
 
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined range")
-    if image.mode in ("P", "PA") and image.palette is None:
-        raise ValueError("its pixels are places in a palette that is not there")
     if image.mode == "I" or image.mode.startswith("I;16"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError("32-bit pixels outside 0 … 65535 have no defined range")
         return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
-    if image.has_transparency_data:
+    if is_transparent(image):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, image).convert("RGB")
     return image if image.mode == "L" else image.convert("RGB")
+
+
+def is_transparent(image: "Image") -> bool:
+    """Whether a pixel may be. ValueError: nobody can say, since the palette is missing."""
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError("its pixels are places in a palette that is not there")
+    return bool(image.has_transparency_data)
 
 
 def _centre(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int, int, int]:

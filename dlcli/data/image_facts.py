@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcli.data.files import reading, size_of
-from dlcli.data.image import MAX_BYTES, ORIENTATION, SIDEWAYS, flat, opened
+from dlcli.data.image import MAX_BYTES, ORIENTATION, SIDEWAYS, flat, is_transparent, opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -99,7 +99,7 @@ def _traits(image: Image) -> list[str]:
         "grey": image.mode in GREY,
         "CMYK": image.mode == "CMYK",
         "16-bit": image.mode.startswith("I") or ";16" in raw,
-        "alpha": image.has_transparency_data,
+        "alpha": is_transparent(image),
         "EXIF-rotated": rotated,
         "animated": _animated(image),
     }

@@ -185,8 +185,9 @@ def test_a_damaged_image_is_judged_alike_by_the_quick_look_and_by_training(tmp_p
 def test_a_picture_by_a_palette_that_is_not_there_is_damaged(tmp_path):
     path = tmp_path / "bare.png"
     path.write_bytes(png(8, 3, b"\0"))
-    with pytest.raises(DataError, match="damaged") as caught:
-        read_image(path, (4, 4, 3))
-    assert "palette" in caught.value.why
+    for look in (lambda: read_image(path, (4, 4, 3)), lambda: examine(path), lambda: verify(path)):
+        with pytest.raises(DataError, match="damaged") as caught:
+            look()
+        assert "palette" in caught.value.why
     path.write_bytes(png(8, 3, b"\0", before=chunk(b"PLTE", b"\x09\x08\x07")))
     assert read_image(path, (4, 4, 3))[0, 0].tolist() == [9, 8, 7]
