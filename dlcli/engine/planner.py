@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Planner:
         device = executor.current()
         if not self.enabled or not device.plans:
             return None
-        given = [np.asarray(array, order="C") for array in given]
+        original, given = given, [np.asarray(array, order="C") for array in given]
         places = tuple([id(t.data) for t in watched])
         whole = (key, device, places, *[(a.shape, a.dtype) for a in given])
         entry = self.entries.setdefault(whole, _Entry())
@@ -72,7 +73,7 @@ class Planner:
             for tensor, number in entry.passed_on:
                 tensor.data = given[number]
             return entry.result
-        if entry.calls <= WARM or entry.refusal:
+        if entry.calls <= WARM or entry.refusal or not _told_apart(original):
             return None
         result = self._trace(entry, device, given, function)
         if entry.plan is not None:
@@ -112,3 +113,12 @@ class Planner:
         elif entry.traces >= MOST_TRACES:
             entry.refusal, entry.trace = "it is another list of calls each time", None
         return result
+
+
+def _told_apart(given: Sequence[np.ndarray]) -> bool:
+    """Whether each array's memory says which it is: a trace goes by that. What is not contiguous is
+    given as a copy, where the function has the array itself.
+    """
+    if not all(array.flags.c_contiguous for array in given):
+        return False
+    return not any(np.may_share_memory(a, b) for a, b in combinations(given, 2))

@@ -17,7 +17,7 @@ import numpy as np
 
 from dlcli import nn
 from dlcli.engine.forward import Forward
-from dlcli.engine.tape import apply, no_grad
+from dlcli.engine.tape import apply
 from dlcli.engine.tensor import Tensor, made_on_host, on_device
 from dlcli.errors import UsageError
 from dlcli.models.parts import codec
@@ -62,6 +62,7 @@ class VAE(Coder):
         self.dims, self.classes, self.beta = dims, classes, beta
         self._encoded = Forward(self, lambda x, *of: [self.posterior(on_device(x), *of)[0]])
         self._decoded = Forward(self, lambda codes: [self.decoder(on_device(codes))])
+        self._bounded = Forward(self, self._bound)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Codes, with their classes, to what the likelihood makes images of."""
@@ -116,20 +117,17 @@ class VAE(Coder):
         """See `Coder`; the class of an image is the one by which it is the most probable."""
         if not self.classes:
             return super().recode(x)
-        bounds = np.stack([self._bounds(x, label) for label in range(self.classes)])
+        every = [np.full(len(x), label) for label in range(self.classes)]
+        bounds = np.stack([self._bounded(x, labels)[0] for labels in every])
         labels = bounds.argmin(axis=0)
         codes = self.encode(x, labels)
         return codes, self.decode(codes, labels), labels
 
-    def _bounds(self, x: np.ndarray, label: int) -> np.ndarray:
-        """Of each image as one of a class, by the mean of its code: (n,), in nats."""
-        labels = np.full(len(x), label)
-        with no_grad():
-            mean, log_variance = self.posterior(on_device(x), labels)
-            values = self.decoder(with_class(mean, labels, self.classes))
-            nats, kl = self.likelihood(values, x), divergence(mean, log_variance)
-            found: np.ndarray = apply("add", nats, kl).numpy()
-        return found
+    def _bound(self, x: np.ndarray, labels: np.ndarray) -> list[Tensor]:
+        """Of each image as one of its class, by the mean of its code: (n,), in nats."""
+        mean, log_variance = self.posterior(on_device(x), labels)
+        values = self.decoder(with_class(mean, labels, self.classes))
+        return [apply("add", self.likelihood(values, x), divergence(mean, log_variance))]
 
 
 def build(config: Config, shape: tuple[int, int, int], classes: int, *, seed: int = 0) -> VAE:

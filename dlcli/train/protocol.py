@@ -62,8 +62,8 @@ class Model(Protocol):
     something in memory for the next, `forget()`, called where a step is broken off. With `plan` a
     step is the same list of ops for all batches of one shape and of one mode: it may be recorded,
     and repeated without calling the model, on other values in the arrays of the batch. With
-    `resident` besides, all that is done with a batch's x is to hand it to `on_device`: it may be
-    rows of what lies there already.
+    `resident` besides, all that is done with a batch's x is to hand it to `on_device`, or to
+    `made_on_host`, which fetches it: it may be rows of what lies there already.
     """
 
     def phases(self) -> list[Phase]:

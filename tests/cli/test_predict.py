@@ -133,12 +133,11 @@ def test_what_is_no_run_or_damaged_is_a_checkpoint_error(fails, a_copy, digit, t
     fails(4, "predict", a_copy, digit[0])
 
 
-def test_without_plans_every_answer_is_the_same(dlcli, trained, digit, plans, tmp_path):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for i in range(64 * 6):  # batches of 64
-        (folder / f"{i:03}.png").write_bytes(digit[0].read_bytes())
-    plain = dlcli("predict", trained, folder, "--no-plan").out
+def test_without_plans_every_answer_is_the_same(dlcli, trained, plans, tmp_path):
+    dlcli("data", "export", "digits", "--split", "test", "-o", tmp_path / "many")
+    plain = dlcli("predict", trained, tmp_path / "many", "--no-plan")
     assert not plans
-    assert dlcli("predict", trained, folder).out == plain
-    assert len(plans) == 2  # two batches are taken as they come, two are written down
+    assert len(plain.lines) == 359
+    assert len({line["probability"] for line in plain.lines}) > 100
+    assert dlcli("predict", trained, tmp_path / "many").out == plain.out
+    assert len(plans) == 1  # of five batches of 64 two are taken as they come, two written down

@@ -244,3 +244,25 @@ def test_without_plans_the_device_makes_none(device):
     for k in range(WARM + 4):
         np.testing.assert_array_equal(repeated(X + k), 2 * (X + k))
     assert repeated.calls == 0
+
+
+@pytest.mark.parametrize("make", [lambda x: x[:, ::2], lambda x: x.T])
+def test_an_array_with_gaps_is_never_taken_for_another_one(make):
+    planner = Planner(enabled=True)
+    for k in range(8):
+        x = make(np.arange(16, dtype=np.float32).reshape(4, 4) + k)
+        call = lambda x=x: apply("scale", on_device(x), by=2.0)  # noqa: E731
+        found = planner.run(("it",), [], [x], call, lambda made: [made])
+        np.testing.assert_array_equal((call() if found is None else found).numpy(), 2 * x)
+
+
+def test_two_that_were_one_while_it_was_written_down_are_two_afterwards():
+    planner = Planner(enabled=True)
+    for k in range(12):
+        x = np.full(4, k, np.float32)
+        y = x if k < 6 else x + 5
+        call = lambda x=x, y=y: apply("add", on_device(x), apply("scale", on_device(y), by=2.0))  # noqa: E731
+        found = planner.run(("it",), [], [x, y], call, lambda made: [made])
+        np.testing.assert_array_equal((call() if found is None else found).numpy(), x + 2 * y)
+    (entry,) = planner.entries.values()
+    assert entry.plan is not None

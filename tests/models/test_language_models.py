@@ -220,3 +220,14 @@ def test_two_windows_of_training_are_those_of_pytorch(make):
     for buffer, theirs in zip(model.carried.read(), zip(*state, strict=True), strict=True):
         for mine, other in zip(buffer, theirs, strict=True):
             np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_numbers_that_are_none_in_one_evaluation_are_gone_in_the_next():
+    model = letters().eval()
+    want = scores(model, text())
+    weights = model.state_dict()
+    for tensor in model.named_parameters().values():
+        tensor.write(np.full(tensor.shape, np.nan))
+    assert np.isnan(scores(model, text())).any()
+    model.load_state_dict(weights)
+    np.testing.assert_array_equal(scores(model.eval(), text()), want)

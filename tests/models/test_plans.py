@@ -251,9 +251,10 @@ def test_what_is_measured_by_a_plan_is_what_the_model_says(name):
     assert planned(stepper)[("measure",)] == (8, True)
 
 
-def built(name):
+def built(name, **more):
     module = catalog.load(name)
-    return module.build(module.Config(**SMALL.get(name, {})), kind_of(name)[0], CLASSES, seed=3)
+    config = module.Config(**SMALL.get(name, {}), **more)
+    return module.build(config, kind_of(name)[0], CLASSES, seed=3)
 
 
 def given_to_paint(model, name, rng):
@@ -280,9 +281,13 @@ def test_pictures_are_painted_by_plans_and_the_same(name, plans):
     assert not np.array_equal(found[1][-1], found[1][-1 - len(asked)])
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "vae"])
-def test_codes_of_pictures_by_plans_are_the_same(name):
-    rng, model = np.random.default_rng(0), built(name).eval()
+@pytest.mark.parametrize(
+    ("name", "more", "steps"),
+    [("autoencoder", {}, 2), ("vae", {}, 2), ("vae", {"conditional": True}, 2 + CLASSES)],
+)
+def test_codes_of_pictures_by_plans_are_the_same(name, more, steps, plans):
+    """steps: there and back, and one for each class that an image may be of, which share a plan."""
+    rng, model = np.random.default_rng(0), built(name, **more).eval()
     for _ in range(8):
         x = images(rng)[0]
         found = []
@@ -291,3 +296,16 @@ def test_codes_of_pictures_by_plans_are_the_same(name):
             found.append(model.recode(x)[:2])
         for one, other in zip(*found, strict=True):
             np.testing.assert_array_equal(one, other)
+    each = WARM + 2
+    assert len(plans) == 2 * (8 - each) + (8 * (steps - 2) - each if steps > 2 else 0)
+
+
+def test_pictures_of_codes_that_are_a_part_of_an_array_are_their_own():
+    model, rng = built("vae").eval(), np.random.default_rng(0)
+    for _ in range(8):
+        codes = rng.standard_normal((N, 2 * model.dims)).astype(np.float32)[:, : model.dims]
+        found = []
+        for plan in (False, True):
+            model.plan = plan
+            found.append(model.paint(codes))
+        np.testing.assert_array_equal(*found)

@@ -119,7 +119,8 @@ class LanguageModel(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """ids (N, T) int64 and goes_on (N,) of 0 or 1 → (N·T, ids): row n goes on with the state
-        after the last call in the same mode where goes_on is 1, and begins anew where it is 0.
+        after the last call in the same mode, of as many rows, where goes_on is 1, and begins anew
+        where it is 0.
         """
         ids, goes_on = inputs
         rows = ids.shape[0]
@@ -135,6 +136,14 @@ class LanguageModel(nn.Module):
         out, after = self.run(ids, self.masked(carried, goes_on))
         write(carried, after)
         return out
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """As every module; what passes along an evaluation begins with zeros: a state that is not
+        finite would stay so, whatever it is multiplied with.
+        """
+        for tensor in (t for state in self.passing.values() for pair in state for t in pair):
+            tensor.write(np.zeros(tensor.shape))
+        return super().train(mode)
 
     def initial(self, rows: int) -> State:
         """Zeros."""
