@@ -39,7 +39,7 @@ class Symbols:
         """ids (B, T) int64, goes_on (B,) float32 of 0 or 1, what follows each id: (B·T,) int64."""
         ids = self._ids_of(windows.symbols)[windows.codes]
         goes_on = np.full(len(ids), windows.goes_on, np.float32)
-        return np.ascontiguousarray(ids[:, :-1]), goes_on, ids[:, 1:].reshape(-1)
+        return ids[:, :-1].copy(), goes_on, ids[:, 1:].flatten()  # each with memory of its own
 
     def _ids_of(self, symbols: tuple[str, ...]) -> np.ndarray:
         """The id of each code of a text; a text is encoded many times, so it is kept."""

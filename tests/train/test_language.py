@@ -314,3 +314,12 @@ def test_a_prompt_of_unknown_characters_names_them_and_of_unknown_words_too(data
 def test_a_task_that_makes_nothing_says_so():
     with pytest.raises(UsageError, match="cnn cannot generate"):
         task.generator(task.of(kind.of("image")), "cnn")
+
+
+def test_validation_of_one_row_has_a_plan_as_its_batches_come(tmp_path, data, monkeypatch, plans):
+    monkeypatch.setattr("dlcli.data.stream.EVALUATED", 4)
+    trainer = train(tmp_path / "run", data)
+    trainer.model.plan = trainer.stepper.repeater.planner.enabled = True
+    assert len(trainer.val_loader) > 5
+    trainer.stepper.validate(trainer.val_loader, lambda: False)
+    assert plans
