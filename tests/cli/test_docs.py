@@ -42,6 +42,7 @@ EARLIER = {  # page -> what its reader has done
 }
 NOT_RUN = {  # the beginning of a line -> why
     "python3 -m venv": "installs from the network",
+    "pip install": "installs from the network",
     "python tests/fuzz/run.py": "searches for as long as it is told to, a minute at least",
     "pytest tests/fuzz": "is a part of these tests itself",
 }

@@ -37,11 +37,11 @@ class TooSlow(BaseException):  # not to be caught by what is tested
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file. at: where dlcli raised what it raised, which tells outcomes apart.
-    finding: what is wrong, "" if nothing is.
+    """What became of a file. refusal: what the program says of it, "" if it was read. finding: what
+    is wrong, "" if nothing is.
     """
 
-    at: tuple[str, ...]
+    refusal: str = ""
     finding: str = ""
 
 
@@ -56,33 +56,28 @@ def attempt(format_: Format, data: bytes, *, memory: bool = True) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="dlcli-fuzz-") as folder:
         path = Path(folder) / format_.name
         path.write_bytes(data)
+        refusal = ""
         if memory:
             tracemalloc.start()
         try:
             with _limited():
                 format_.read(path, Path(folder))
-            at: tuple[str, ...] = ()
         except DlcliError as error:
-            at = _places(error)
-            if not error.what or len(error.lines()) > 3:
-                return Outcome(at, f"a message that says nothing: {error.lines()}")
+            refusal = error.what
+            if not refusal or len(error.lines()) > 3:
+                return Outcome(finding=f"a message that says nothing: {error.lines()}")
         except TooSlow as error:
-            return Outcome(_places(error), f"no answer\n{_trace(error)}")
+            return Outcome(finding=f"no answer\n{_trace(error)}")
         except Exception as error:  # whatever it is: that is what is looked for
-            return Outcome(_places(error), _trace(error))
+            return Outcome(finding=_trace(error))
         finally:
             peak = tracemalloc.get_traced_memory()[1] if memory else 0
             tracemalloc.stop()
-    return Outcome(at, f"{peak:,} bytes were taken" if peak > MOST_BYTES else "")
+    return Outcome(refusal, f"{peak:,} bytes were taken" if peak > MOST_BYTES else "")
 
 
 def _trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
-
-
-def _places(error: BaseException) -> tuple[str, ...]:
-    frames = traceback.extract_tb(error.__traceback__)
-    return tuple(f"{Path(f.filename).name}:{f.lineno}" for f in frames if "dlcli" in f.filename)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 `python tests/fuzz/run.py` does for as long as one likes.
 """
 
+import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -29,7 +31,7 @@ EACH = settings(
 @pytest.mark.parametrize("name", FORMATS)
 def test_good_files_are_read(name):
     for data in FORMATS[name].seeds():
-        assert harness.attempt(FORMATS[name], data) == harness.Outcome(())
+        assert harness.attempt(FORMATS[name], data) == harness.Outcome()
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -117,16 +119,76 @@ def test_changes_are_repeatable_and_bounded():
     assert max(map(len, made)) <= harness.MOST_LENGTH
 
 
-def test_the_program_fuzzes_what_it_is_asked_to(tmp_path):
-    program = [sys.executable, str(Path(harness.__file__).with_name("run.py"))]
-    done = subprocess.run(
-        [*program, "--minutes", "0.002", "--seed", "1", "idx", "wav"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+# --- fuzzing for as long as one likes -------------------------------------------------------------
+
+LETTERS = """
+import os
+
+import atheris
+
+
+@atheris.instrument_func
+def read_letters(path, folder):
+    data = path.read_bytes()
+    if data[:1] == b"g" and data[-1:] == b"!":
+        {does}
+
+
+FORMATS = {{"letters": Format(lambda: [b"good"], read_letters)}}
+"""
+
+
+@pytest.fixture
+def program():
+    """run.py of a folder, with arguments."""
+    pytest.importorskip("atheris")
+
+    def run(place, *arguments):
+        called = [sys.executable, str(place / "run.py"), *arguments]
+        return subprocess.run(called, capture_output=True, text=True, cwd=place)
+
+    return run
+
+
+def letters(folder, does):
+    """A copy of the program, whose one reader `does` something at letters like b"good!"."""
+    place = folder / "tests" / "fuzz"
+    place.mkdir(parents=True)
+    for path in Path(harness.__file__).parent.glob("*.py"):
+        (place / path.name).write_text(path.read_text())
+    with (place / "formats.py").open("a") as stream:
+        stream.write(LETTERS.format(does=does))
+    (place / "spent.json").write_text("{}")
+    return place
+
+
+def test_the_program_fuzzes_what_it_is_asked_to(program):
+    place = Path(harness.__file__).parent
+    done = program(place, "--minutes", "0.002", "--seed", "1", "idx", "wav")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["idx", "wav"]
-    wrong = subprocess.run([*program, "wave"], capture_output=True, text=True)
+    wrong = program(place, "wave")
     assert wrong.returncode == 2
     assert "there is no 'wave'" in wrong.stderr
+
+
+@pytest.mark.parametrize("does", ["raise KeyError(data)", "os.abort()"])
+def test_what_the_program_finds_is_written(does, tmp_path, program):
+    place = letters(tmp_path, does)
+    done = program(place, "--minutes", "1", "--seed", "1", "--keep")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (found,) = (place / "found" / "letters").iterdir()
+    assert re.fullmatch(rb"g.*!", found.read_bytes(), re.DOTALL)
+    assert done.stdout.splitlines()[-1].endswith(f"{found}, --seed 1")
+    assert json.loads((place / "spent.json").read_text()) == {}
+
+
+def test_what_took_new_branches_is_kept_with_the_time_that_it_took(tmp_path, program):
+    place = letters(tmp_path, "return 1")
+    done = program(place, "--minutes", "0.05", "--seed", "1", "--keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = [path.read_bytes() for path in (place / "corpus" / "letters").iterdir()]
+    assert any(re.fullmatch(rb"g.*!", data, re.DOTALL) for data in kept)
+    spent = json.loads((place / "spent.json").read_text())["letters"]
+    assert spent["minutes"] > 0
+    assert spent["files"] > 100
