@@ -22,6 +22,7 @@ from tests.fuzz.formats import FORMATS, Format
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 10.0  # of processor time for one small file
+TRACED = 10.0  # times as long where memory is traced: each allocation takes far longer then
 LONGEST = 60.0  # seconds for one, whoever else has the processor
 MOST_BYTES = 64 << 20  # of memory for one small file
 MOST_LENGTH = 1 << 14  # bytes of a file that is made
@@ -60,7 +61,7 @@ def attempt(format_: Format, data: bytes, *, memory: bool = True) -> Outcome:
         if memory:
             tracemalloc.start()
         try:
-            with _limited():
+            with _limited(SECONDS * TRACED if memory else SECONDS):
                 format_.read(path, Path(folder))
         except DlcliError as error:
             refusal = error.what
@@ -81,12 +82,12 @@ def _trace(error: BaseException) -> str:
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def _limited(computing: float) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise TooSlow
 
     timers = (
-        (signal.ITIMER_PROF, signal.SIGPROF, SECONDS),  # goes round and round
+        (signal.ITIMER_PROF, signal.SIGPROF, computing),  # goes round and round
         (signal.ITIMER_REAL, signal.SIGALRM, LONGEST),  # waits for what does not come
     )
     before = [signal.signal(number, stop) for _, number, _ in timers]

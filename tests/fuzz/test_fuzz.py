@@ -101,9 +101,21 @@ def take(path, folder):
     ],
 )
 def test_what_is_wrong_is_found(does, finding, monkeypatch):
-    monkeypatch.setattr(harness, "SECONDS", 0.5 if does is spin else 1e6)
+    monkeypatch.setattr(harness, "SECONDS", 0.05 if does is spin else 1e6)
     monkeypatch.setattr(harness, "LONGEST", 0.5 if does is hang else 1e6)
     assert finding in harness.attempt(reader(does), b"x").finding
+
+
+def test_tracing_memory_is_no_finding(monkeypatch):
+    monkeypatch.setattr(harness, "SECONDS", 0.1)
+
+    def compute(path, folder):
+        began = time.process_time()
+        while time.process_time() - began < 0.3:
+            pass
+
+    assert harness.attempt(reader(compute), b"x").finding == ""
+    assert "no answer" in harness.attempt(reader(compute), b"x", memory=False).finding
 
 
 def test_an_error_that_is_meant_is_no_finding():
