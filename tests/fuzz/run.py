@@ -4,7 +4,7 @@ By atheris (pip install -e '.[fuzz]'). Begins with the good files of a format an
 of earlier runs, changes them, and goes on from those by which the reader takes a branch that it
 took for none before: small ones are put below corpus/FORMAT/ with --keep, which also adds the time
 to spent.json: how long each format has been fuzzed in all. A finding is written below found/ and
-ends that format; the exit code is then 1. With the same --seed and corpus the same files are tried.
+ends that format; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> int:
     )
     parser.add_argument("formats", nargs="*", metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("--minutes", type=float, default=1.0, help="of processor time, each [1]")
-    parser.add_argument("--seed", type=int, default=None, help="[the time]")
+    parser.add_argument("--seed", type=int, default=None, help="of the changes [the time]")
     parser.add_argument("--keep", action="store_true", help="add to the corpus and to spent.json")
     given = parser.parse_args()
     if unknown := [name for name in given.formats if name not in FORMATS]:
@@ -69,7 +69,7 @@ def fuzz(name: str, seconds: float, seed: int, keep: bool) -> bool:
             said = "\n".join(line[:WIDTH] for line in lines)
             file = folder.with_suffix(".file")
             place = _write(FOUND / name, file.read_bytes()) if file.exists() else "no file"
-            print(f"{said}\n{name}: exit code {code}, {place}, --seed {seed}")
+            print(f"{said}\n{name}: exit code {code}, {place}")
             return True
         report = json.loads(folder.with_suffix(".json").read_text())
         new = [path for path in folder.iterdir() if path not in known]
