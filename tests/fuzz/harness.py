@@ -22,7 +22,7 @@ from tests.fuzz.formats import FORMATS, Format
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 10.0  # of processor time for one small file
-TRACED = 10.0  # times as long where memory is traced: each allocation takes far longer then
+TRACED = 10.0  # times as long when it is read once more, traced: each allocation takes longer
 LONGEST = 60.0  # seconds for one, whoever else has the processor
 MOST_BYTES = 64 << 20  # of memory for one small file
 MOST_LENGTH = 1 << 14  # bytes of a file that is made
@@ -53,28 +53,37 @@ def corpus(name: str) -> list[bytes]:
 
 
 def attempt(format_: Format, data: bytes, *, memory: bool = True) -> Outcome:
-    """Reads a file that holds `data`, in a folder of its own."""
+    """Reads a file that holds `data`, in a folder of its own; with `memory` once more, traced."""
+    outcome = _attempt(format_, data, SECONDS)
+    if not memory or outcome.finding:
+        return outcome
+    tracemalloc.start()
+    try:
+        traced = _attempt(format_, data, SECONDS * TRACED)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    if peak > MOST_BYTES:
+        return Outcome(traced.refusal, f"{peak:,} bytes were taken")
+    return traced
+
+
+def _attempt(format_: Format, data: bytes, computing: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="dlcli-fuzz-") as folder:
         path = Path(folder) / format_.name
         path.write_bytes(data)
-        refusal = ""
-        if memory:
-            tracemalloc.start()
         try:
-            with _limited(SECONDS * TRACED if memory else SECONDS):
+            with _limited(computing):
                 format_.read(path, Path(folder))
         except DlcliError as error:
-            refusal = error.what
-            if not refusal or len(error.lines()) > 3:
+            if not error.what or len(error.lines()) > 3:
                 return Outcome(finding=f"a message that says nothing: {error.lines()}")
+            return Outcome(refusal=error.what)
         except TooSlow as error:
             return Outcome(finding=f"no answer\n{_trace(error)}")
         except Exception as error:  # whatever it is: that is what is looked for
             return Outcome(finding=_trace(error))
-        finally:
-            peak = tracemalloc.get_traced_memory()[1] if memory else 0
-            tracemalloc.stop()
-    return Outcome(refusal, f"{peak:,} bytes were taken" if peak > MOST_BYTES else "")
+    return Outcome()
 
 
 def _trace(error: BaseException) -> str:

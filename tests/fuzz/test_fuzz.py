@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -101,21 +102,24 @@ def take(path, folder):
     ],
 )
 def test_what_is_wrong_is_found(does, finding, monkeypatch):
-    monkeypatch.setattr(harness, "SECONDS", 0.05 if does is spin else 1e6)
+    monkeypatch.setattr(harness, "SECONDS", 0.5 if does is spin else 1e6)
     monkeypatch.setattr(harness, "LONGEST", 0.5 if does is hang else 1e6)
     assert finding in harness.attempt(reader(does), b"x").finding
 
 
-def test_tracing_memory_is_no_finding(monkeypatch):
+def test_the_bound_of_time_is_that_of_a_reader_that_is_not_traced(monkeypatch):
     monkeypatch.setattr(harness, "SECONDS", 0.1)
 
-    def compute(path, folder):
+    def compute(path, folder, when=(False, True)):
         began = time.process_time()
-        while time.process_time() - began < 0.3:
+        while tracemalloc.is_tracing() in when and time.process_time() - began < 0.3:
             pass
 
-    assert harness.attempt(reader(compute), b"x").finding == ""
-    assert "no answer" in harness.attempt(reader(compute), b"x", memory=False).finding
+    def compute_traced(path, folder):
+        compute(path, folder, (True,))
+
+    assert "no answer" in harness.attempt(reader(compute), b"x").finding
+    assert harness.attempt(reader(compute_traced), b"x").finding == ""
 
 
 def test_an_error_that_is_meant_is_no_finding():
