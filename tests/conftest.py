@@ -34,6 +34,7 @@ NEEDS = {  # marker -> whether what its tests need is here
     "nvrtc": lambda: has_library("cuda.bindings", "nvidia"),
     "emulator": lambda: bool(shutil.which("g++")),
     "simulator": lambda: has_library("numba_cuda"),
+    "fuzzer": lambda: has_library("atheris"),
     "real_data": lambda: os.path.isdir(os.environ.get("DLCLI_DATA", "")),
 }
 REQUIRED = [name for name in os.environ.get("DLCLI_REQUIRE", "").split(",") if name]

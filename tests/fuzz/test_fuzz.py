@@ -178,6 +178,7 @@ def letters(folder, does):
     return place
 
 
+@pytest.mark.fuzzer
 def test_the_program_fuzzes_what_it_is_asked_to(program):
     place = Path(harness.__file__).parent
     done = program(place, "--minutes", "0.002", "--seed", "1", "idx", "wav")
@@ -188,6 +189,7 @@ def test_the_program_fuzzes_what_it_is_asked_to(program):
     assert "there is no 'wave'" in wrong.stderr
 
 
+@pytest.mark.fuzzer
 @pytest.mark.parametrize("does", ["raise KeyError(data)", "os.abort()"])
 def test_what_the_program_finds_is_written(does, tmp_path, program):
     place = letters(tmp_path, does)
@@ -199,6 +201,7 @@ def test_what_the_program_finds_is_written(does, tmp_path, program):
     assert json.loads((place / "spent.json").read_text()) == {}
 
 
+@pytest.mark.fuzzer
 def test_what_took_new_branches_is_kept_with_the_time_that_it_took(tmp_path, program):
     place = letters(tmp_path, "return 1")
     done = program(place, "--minutes", "0.05", "--seed", "1", "--keep")
